@@ -26,7 +26,7 @@ func (c *Client) Wait(ctx context.Context) error { return c.do(ctx, "wait", none
 
 // Scan blocks until path is scanned and published.
 func (c *Client) Scan(ctx context.Context, pool, path string) error {
-	return c.do(ctx, "scan", pathArg{pool, path})
+	return c.do(ctx, "scan", pathArg{pool, raw(path)})
 }
 
 // Reload has the node read its configuration again.
@@ -34,7 +34,7 @@ func (c *Client) Reload(ctx context.Context) error { return c.do(ctx, "reload", 
 
 // Init makes a pool of dir, an absolute path on the node's machine.
 func (c *Client) Init(ctx context.Context, dir, name string) (node.PoolInfo, error) {
-	return ask[node.PoolInfo](ctx, c, "init", dirArg{dir, name})
+	return ask[node.PoolInfo](ctx, c, "init", dirArg{raw(dir), name})
 }
 
 // Invite makes a ticket.
@@ -44,7 +44,7 @@ func (c *Client) Invite(ctx context.Context, r node.InviteRequest) (node.TicketI
 
 // Join blocks until admitted or refused, or until ctx's deadline.
 func (c *Client) Join(ctx context.Context, r node.JoinRequest) (node.PoolInfo, error) {
-	return ask[node.PoolInfo](ctx, c, "join", r)
+	return ask[node.PoolInfo](ctx, c, "join", joinArg{r.Ticket, r.Node, raw(r.Dir), r.Name})
 }
 
 // Requests lists the nodes that ask to be let in.
@@ -114,7 +114,7 @@ func (c *Client) Ping(ctx context.Context, member string) (node.PingInfo, error)
 
 // Log calls f with the signed changes that r selects, newest last.
 func (c *Client) Log(ctx context.Context, r node.LogRequest, f func(node.ChangeInfo) error) error {
-	return follow(ctx, c, "log", r, f)
+	return follow(ctx, c, "log", logArg{r.Pool, raw(r.Path), r.Since, r.Follow}, f)
 }
 
 // Events calls f with what happened behind the cursor since.

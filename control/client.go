@@ -23,7 +23,10 @@ const (
 
 // Client speaks to the node of one home. It is a [Backend], holds nothing open
 // between calls, and is safe for concurrent use.
-type Client struct{ http *http.Client }
+type Client struct {
+	home string
+	http *http.Client
+}
 
 var _ Backend = (*Client)(nil)
 
@@ -31,7 +34,18 @@ var _ Backend = (*Client)(nil)
 // there: the first call tells, with the code "not_running".
 func NewClient(home string) *Client {
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) { return dialHome(ctx, home) }
-	return &Client{http: &http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}}
+	return &Client{home: home, http: &http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}}
+}
+
+// Running reports whether somebody listens at the socket now, or whether there
+// is somebody whom we may not ask.
+func (c *Client) Running(ctx context.Context) bool {
+	conn, err := dialHome(ctx, c.home)
+	if err != nil {
+		return Flat(err).Code == "not_allowed"
+	}
+	_ = conn.Close() // nothing was said
+	return true
 }
 
 // NotRunning is the error of a call to a home where no node runs.

@@ -65,6 +65,7 @@ var doors = []struct {
 	{"watch", "watch", func(ctx context.Context, c *control.Client) (any, error) { return nil, c.Watch(ctx, discard) }, nil},
 	{"wait", "wait", func(ctx context.Context, c *control.Client) (any, error) { return nil, c.Wait(ctx) }, nil},
 	{"scan", `scan "p" "a/b"`, func(ctx context.Context, c *control.Client) (any, error) { return nil, c.Scan(ctx, "p", "a/b") }, nil},
+	{"scan", `scan "p" "a\xff"`, func(ctx context.Context, c *control.Client) (any, error) { return nil, c.Scan(ctx, "p", "a\xff") }, nil},
 	{"reload", "reload", func(ctx context.Context, c *control.Client) (any, error) { return nil, c.Reload(ctx) }, nil},
 	{"init", `init "/d" "n"`, func(ctx context.Context, c *control.Client) (any, error) { return c.Init(ctx, "/d", "n") }, node.PoolInfo{Path: "/d", Name: "n"}},
 	{"invite", "invite {Pool:p Role:reader Expires:1h0m0s Uses:2}", func(ctx context.Context, c *control.Client) (any, error) {
@@ -124,6 +125,7 @@ func TestEveryDoorLeadsToItsCall(t *testing.T) {
 	all := control.Verbs()
 	slices.Sort(all)
 	slices.Sort(called)
+	called = slices.Compact(called)
 	if diff := cmp.Diff(all, called); diff != "" {
 		t.Errorf("verbs without a case here (-all +called):\n%s", diff)
 	}
@@ -339,6 +341,23 @@ func TestSocketOfAKilledNode(t *testing.T) {
 	serveOn(t, home, &fake{})
 	if _, err := c.Status(t.Context()); err != nil {
 		t.Errorf("Status after a new start = %v, want nil", err)
+	}
+}
+
+// TestRunning sees a node come and go.
+func TestRunning(t *testing.T) {
+	home := t.TempDir()
+	c := control.NewClient(home)
+	if c.Running(t.Context()) {
+		t.Error("Running on an empty home, want false")
+	}
+	stop := serveOn(t, home, &fake{})
+	if !c.Running(t.Context()) {
+		t.Error("not Running while it serves, want true")
+	}
+	stop()
+	if c.Running(t.Context()) {
+		t.Error("Running after the stop, want false")
 	}
 }
 

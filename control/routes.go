@@ -2,18 +2,36 @@ package control
 
 import (
 	"context"
+	"time"
 
 	"github.com/bwaklog/meerkat/node"
 )
 
 // Requests of more than one argument; the field names are the protocol.
 type (
-	none     struct{}
-	poolArg  struct{ Pool, Name string }
-	pathArg  struct{ Pool, Path string }
-	dirArg   struct{ Dir, Name string }
-	peerArg  struct{ Pool, Member, Name, Role string }
-	addrArg  struct{ Addr string }
+	none    struct{}
+	poolArg struct{ Pool, Name string }
+	pathArg struct {
+		Pool string
+		Path raw
+	}
+	dirArg struct {
+		Dir  raw
+		Name string
+	}
+	joinArg struct {
+		Ticket, Node string
+		Dir          raw
+		Name         string
+	}
+	peerArg struct{ Pool, Member, Name, Role string }
+	addrArg struct{ Addr string }
+	logArg  struct {
+		Pool   string
+		Path   raw
+		Since  time.Time
+		Follow bool
+	}
 	eventArg struct {
 		Since  string
 		Follow bool
@@ -29,15 +47,17 @@ var verbs = map[string]verb{
 	"status": one(func(ctx context.Context, b Backend, _ none) (node.Status, error) { return b.Status(ctx) }),
 	"watch":  many(func(ctx context.Context, b Backend, _ none, f func(node.Status) error) error { return b.Watch(ctx, f) }),
 	"wait":   act(func(ctx context.Context, b Backend, _ none) error { return b.Wait(ctx) }),
-	"scan":   act(func(ctx context.Context, b Backend, a pathArg) error { return b.Scan(ctx, a.Pool, a.Path) }),
+	"scan":   act(func(ctx context.Context, b Backend, a pathArg) error { return b.Scan(ctx, a.Pool, string(a.Path)) }),
 	"reload": act(func(ctx context.Context, b Backend, _ none) error { return b.Reload(ctx) }),
 	"init": one(func(ctx context.Context, b Backend, a dirArg) (node.PoolInfo, error) {
-		return b.Init(ctx, a.Dir, a.Name)
+		return b.Init(ctx, string(a.Dir), a.Name)
 	}),
 	"invite": one(func(ctx context.Context, b Backend, a node.InviteRequest) (node.TicketInfo, error) {
 		return b.Invite(ctx, a)
 	}),
-	"join":     one(func(ctx context.Context, b Backend, a node.JoinRequest) (node.PoolInfo, error) { return b.Join(ctx, a) }),
+	"join": one(func(ctx context.Context, b Backend, a joinArg) (node.PoolInfo, error) {
+		return b.Join(ctx, node.JoinRequest{Ticket: a.Ticket, Node: a.Node, Dir: string(a.Dir), Name: a.Name})
+	}),
 	"requests": one(func(ctx context.Context, b Backend, _ none) ([]node.RequestInfo, error) { return b.Requests(ctx) }),
 	"approve": one(func(ctx context.Context, b Backend, a peerArg) (node.Member, error) {
 		return b.Approve(ctx, a.Pool, a.Member, a.Role)
@@ -59,8 +79,8 @@ var verbs = map[string]verb{
 	"pool-leave":  act(func(ctx context.Context, b Backend, a poolArg) error { return b.PoolLeave(ctx, a.Pool) }),
 	"pool-rename": act(func(ctx context.Context, b Backend, a poolArg) error { return b.PoolRename(ctx, a.Pool, a.Name) }),
 	"ping":        one(func(ctx context.Context, b Backend, a peerArg) (node.PingInfo, error) { return b.Ping(ctx, a.Member) }),
-	"log": many(func(ctx context.Context, b Backend, a node.LogRequest, f func(node.ChangeInfo) error) error {
-		return b.Log(ctx, a, f)
+	"log": many(func(ctx context.Context, b Backend, a logArg, f func(node.ChangeInfo) error) error {
+		return b.Log(ctx, node.LogRequest{Pool: a.Pool, Path: string(a.Path), Since: a.Since, Follow: a.Follow}, f)
 	}),
 	"events": many(func(ctx context.Context, b Backend, a eventArg, f func(node.EventInfo) error) error {
 		return b.Events(ctx, a.Since, a.Follow, f)
