@@ -12,16 +12,16 @@ import (
 )
 
 const (
-	windowBytes = 1 << 20  // read at once, where the class needs no more
-	spanLeast   = 8 << 20  // shortest range worth a worker of its own; a multiple of every max
-	spanMost    = 64 << 20 // longest: bounds what a lone straggler costs
-	spansEach   = 4        // ranges per worker, so that the last ones finish together
+	readBytes = 512 << 10 // read at once
+	spanLeast = 8 << 20   // shortest range worth a worker of its own; a multiple of every max
+	spanMost  = 64 << 20  // longest: bounds what a lone straggler costs
+	spansEach = 4         // ranges per worker, so that the last ones finish together
 )
 
 // Cut reads size bytes of r, cuts them by c and names the chunks. The result depends on nothing else. Big inputs are
 // read by up to workers goroutines at once (0: one for each CPU), all gone when Cut returns; r must bear that. Inputs
 // below 16 MiB are cut on the calling goroutine with a buffer no bigger than they are. Buffers are pooled, so each worker holds
-// about 1 MiB (8 MiB for Large). r ending early gives an error that wraps [io.ErrUnexpectedEOF]; what r holds beyond
+// one biggest chunk and 256 KiB. r ending early gives an error that wraps [io.ErrUnexpectedEOF]; what r holds beyond
 // size is not looked at. An error of r or ctx is wrapped.
 func Cut(ctx context.Context, r io.ReaderAt, size int64, c Class, workers int) (Manifest, error) {
 	if size < 0 || size > MaxFile || !c.Valid() {
@@ -167,30 +167,40 @@ func (w *window) free() {
 	}
 }
 
-// next cuts and names one chunk, which must exist: w.at < size.
+// next cuts and names one chunk, which must exist: w.at < size. It reads no further than it must, so that the bytes
+// are still in the processor's cache when they are hashed.
 func (w *window) next(ctx context.Context) (Chunk, error) {
-	if have := w.hi - w.lo; have < w.f.rule.max && w.at+int64(have) < w.f.size {
+	for seen := 0; ; {
+		n, found := w.f.rule.next(w.buf[w.lo:w.hi], seen)
+		if found || w.at+int64(n) == w.f.size {
+			return w.take(n), nil
+		}
+		seen = n
 		if err := w.fill(ctx); err != nil {
 			return Chunk{}, err
 		}
 	}
-	b := w.buf[w.lo:w.hi]
-	b = b[:w.f.rule.next(b)]
-	w.lo, w.at = w.lo+len(b), w.at+int64(len(b))
-	return Chunk{ID: Sum(b), Size: uint32(len(b))}, nil
 }
 
-// fill moves what is left to the front and reads as much behind it as fits.
+func (w *window) take(n int) Chunk {
+	b := w.buf[w.lo : w.lo+n]
+	w.lo, w.at = w.lo+n, w.at+int64(n)
+	return Chunk{ID: Sum(b), Size: uint32(n)}
+}
+
+// fill reads some more behind what there is, which is less than a chunk.
 func (w *window) fill(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("cut at %d: %w", w.at, err)
 	}
 	if w.buf == nil {
-		w.buf = getBuffer(int(min(w.f.size-w.at, int64(max(windowBytes, 2*w.f.rule.max)))))
+		w.buf = getBuffer(int(min(w.f.size-w.at, int64(w.f.rule.max+readBytes))))
 	}
-	w.lo, w.hi = 0, copy(w.buf, w.buf[w.lo:w.hi])
-	from := w.at + int64(w.hi)
-	n := int(min(int64(len(w.buf)-w.hi), w.f.size-from))
+	from := w.at + int64(w.hi-w.lo)
+	n := int(min(readBytes, w.f.size-from))
+	if w.hi+n > len(w.buf) {
+		w.lo, w.hi = 0, copy(w.buf, w.buf[w.lo:w.hi])
+	}
 	got, err := w.f.r.ReadAt(w.buf[w.hi:w.hi+n], from)
 	w.hi += got
 	if got == n {
@@ -202,16 +212,16 @@ func (w *window) fill(ctx context.Context) error {
 	return fmt.Errorf("read at %d: %w", from+int64(got), err)
 }
 
-// buffers are kept by the power of two that is their length.
+// buffers are kept by the power of two that is their capacity.
 var buffers [bits.UintSize]sync.Pool
 
-// getBuffer returns at least n > 0 bytes of any content.
+// getBuffer returns n > 0 bytes of any content.
 func getBuffer(n int) []byte {
 	k := bits.Len(uint(n - 1))
 	if b, ok := buffers[k].Get().(*[]byte); ok {
-		return *b
+		return (*b)[:n]
 	}
-	return make([]byte, 1<<k)
+	return make([]byte, n, 1<<k)
 }
 
-func putBuffer(b []byte) { buffers[bits.Len(uint(len(b)-1))].Put(&b) }
+func putBuffer(b []byte) { buffers[bits.Len(uint(cap(b)-1))].Put(&b) }

@@ -46,52 +46,72 @@ func ruleOf(c Class) rule {
 
 func mask(bits int) uint64 { return (1<<bits - 1) << (maskTop - bits) }
 
-// next is the length of the chunk that b begins with. b must hold max bytes, or all that is left of the file. Only a
-// cut at least min from the start is looked at, but the hash covers the bytes before it, so that a cut depends on the
-// 64 bytes that it follows and not on where the chunk began.
-func (r *rule) next(b []byte) int {
+// next looks for the end of the chunk that b begins with, of which the first seen bytes were looked at before without
+// finding one. found: the chunk is b[:n]. Otherwise it goes on beyond b; a chunk of max bytes is always found. Only a
+// cut more than min from the start counts, but the hash covers the bytes before it, so that a cut depends on the 64 bytes
+// that it follows and not on where the chunk began, nor on how much of it came at once.
+func (r *rule) next(b []byte, seen int) (n int, found bool) {
 	b = b[:min(len(b), r.max)]
-	if len(b) <= r.min {
-		return len(b)
+	from := max(seen, r.min)
+	if len(b) <= from {
+		return len(b), len(b) == r.max
 	}
 	var h uint64
-	for _, c := range b[r.min-memory : r.min] {
+	for _, c := range b[from-memory : from] {
 		h = h<<1 + gears[0][c]
 	}
-	mid := min(r.avg, len(b))
-	n, h, ok := roll(b[r.min:mid], h, r.hard)
-	if ok {
-		return r.min + n
+	if mid := min(r.avg, len(b)); from < mid {
+		if n, h, found = roll(b[from:mid], h, r.hard); found {
+			return from + n, true
+		}
+		from = mid
 	}
-	n, _, _ = roll(b[mid:], h, r.easy)
-	return mid + n
+	n, _, found = roll(b[from:], h, r.easy)
+	return from + n, found || from+n == r.max
 }
 
-// roll moves the hash h over b until it has no bit of m: ok, and n bytes were taken. Otherwise n is len(b).
-func roll(b []byte, h, m uint64) (n int, hash uint64, ok bool) {
-	g0, g1, g2, g3 := &gears[0], &gears[1], &gears[2], &gears[3]
+// roll moves the hash h over b until it has no bit of m: found, and n bytes were taken. Otherwise n is len(b).
+// Every byte is tested; h stands shifted by what the rest of four bytes will shift it.
+func roll(b []byte, h, m uint64) (n int, hash uint64, found bool) {
+	g, m1, m2, m3 := &gears, m<<1, m<<2, m<<3
 	i := 0
-	for ; i+4 <= len(b); i += 4 {
-		v := binary.LittleEndian.Uint32(b[i:])
-		h = h<<4 + g3[uint8(v)]
-		if h&(m<<3) == 0 {
+	for ; i+8 <= len(b); i += 8 {
+		v := binary.LittleEndian.Uint64(b[i:])
+		h = h<<4 + g[3][uint8(v)]
+		if h&m3 == 0 {
 			return i + 1, h >> 3, true
 		}
-		h += g2[uint8(v>>8)]
-		if h&(m<<2) == 0 {
+		h += g[2][uint8(v>>8)]
+		if h&m2 == 0 {
 			return i + 2, h >> 2, true
 		}
-		h += g1[uint8(v>>16)]
-		if h&(m<<1) == 0 {
+		h += g[1][uint8(v>>16)]
+		if h&m1 == 0 {
 			return i + 3, h >> 1, true
 		}
-		h += g0[uint8(v>>24)]
+		h += g[0][uint8(v>>24)]
 		if h&m == 0 {
 			return i + 4, h, true
 		}
+		h = h<<4 + g[3][uint8(v>>32)]
+		if h&m3 == 0 {
+			return i + 5, h >> 3, true
+		}
+		h += g[2][uint8(v>>40)]
+		if h&m2 == 0 {
+			return i + 6, h >> 2, true
+		}
+		h += g[1][uint8(v>>48)]
+		if h&m1 == 0 {
+			return i + 7, h >> 1, true
+		}
+		h += g[0][uint8(v>>56)]
+		if h&m == 0 {
+			return i + 8, h, true
+		}
 	}
 	for ; i < len(b); i++ {
-		h = h<<1 + g0[b[i]]
+		h = h<<1 + g[0][b[i]]
 		if h&m == 0 {
 			return i + 1, h, true
 		}
