@@ -1,24 +1,12 @@
 package event
 
 import (
-	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/bwaklog/meerkat/chunker"
 )
 
 var errPending = ErrEvent
-
-// Seal signs drafts as the events after prev.
-func Seal(key crypto.PrivKey, pool PoolID, prev Head, prevEpoch *Head, drafts []Event) ([]Segment, error) {
-	return nil, errPending
-}
-
-// OpenSegment verifies raw.
-func OpenSegment(pool PoolID, raw []byte) (Segment, error) { return Segment{}, errPending }
-
-// OpenLeaf decodes raw.
-func OpenLeaf(d Dot, raw []byte) (Leaf, error) { return Leaf{}, errPending }
 
 // State is what is known of one path.
 type State struct {
