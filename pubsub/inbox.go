@@ -1,0 +1,266 @@
+package pubsub
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	gossip "github.com/libp2p/go-libp2p-pubsub"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"golang.org/x/time/rate"
+
+	"github.com/bwaklog/meerkat/event"
+)
+
+const (
+	together = 64 // gossiped segments appended in one go
+	pursuit  = 100 * time.Millisecond
+)
+
+// delivery is a run of segments that one member handed over.
+type delivery struct {
+	from   peer.ID
+	raws   [][]byte
+	repair bool
+	result chan<- receipt // nil for gossip
+}
+
+// receipt says what became of a delivery: whether it brought anything new, and the first error.
+type receipt struct {
+	news bool
+	err  error
+}
+
+// limits holds what authors may still say in one pool.
+type limits struct {
+	mu      sync.Mutex
+	authors map[peer.ID]*rate.Limiter
+}
+
+func newLimits() *limits { return &limits{authors: map[peer.ID]*rate.Limiter{}} }
+
+func (l *limits) allow(p peer.ID) bool {
+	l.mu.Lock()
+	b := l.authors[p]
+	if b == nil {
+		b = rate.NewLimiter(authorRate, authorBurst)
+		l.authors[p] = b
+	}
+	l.mu.Unlock()
+	return b.Allow()
+}
+
+func (l *limits) keep(member func(peer.ID) bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for p := range l.authors {
+		if !member(p) {
+			delete(l.authors, p)
+		}
+	}
+}
+
+// validate is the last check before a message is forwarded: GossipSub has verified the author's signature by then. It waits for
+// nothing. A message of a size or shape that no member's node makes is the author's fault; one too many is only dropped.
+func (r *room) validate(_ context.Context, from peer.ID, m *gossip.Message) gossip.ValidationResult {
+	self := r.f.host.ID()
+	author := m.GetFrom()
+	if author == self && from == self {
+		return gossip.ValidationAccept
+	}
+	if len(m.Data) > maxGossip {
+		return gossip.ValidationReject
+	}
+	if !r.log.Member(from) || !r.log.Member(author) {
+		return gossip.ValidationIgnore
+	}
+	v, err := decodeGossip(m.Data)
+	if err != nil {
+		return gossip.ValidationReject
+	}
+	if !r.limits.allow(author) {
+		return gossip.ValidationIgnore
+	}
+	m.ValidatorData = v
+	return gossip.ValidationAccept
+}
+
+// listen takes messages off the topic. It never waits for the disk.
+func (r *room) listen(ctx context.Context, s *gossip.Subscription) error {
+	for {
+		m, err := s.Next(ctx)
+		if err != nil {
+			return err
+		}
+		switch v := m.ValidatorData.(type) {
+		case whole:
+			r.handIn(delivery{from: m.ReceivedFrom, raws: [][]byte{v}})
+		case hint:
+			r.hinted(m.ReceivedFrom, v)
+		case report:
+			r.log.Report(ctx, m.ReceivedFrom, v)
+		}
+	}
+}
+
+func (r *room) handIn(d delivery) {
+	select {
+	case r.in <- d:
+	default:
+		r.agenda.ask(d.from, time.Now().Add(dropPause))
+	}
+}
+
+// take is the one place from which segments go into the log, gossiped and repaired ones alike, so that it sees what each brought.
+func (r *room) take(ctx context.Context) error {
+	known := vectorOf(r.log.Heads())
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case d := <-r.in:
+			for d, more := r.gather(d); ; d, more = r.gather(*more) {
+				known = r.put(ctx, d, known)
+				if more == nil {
+					break
+				}
+			}
+		}
+	}
+}
+
+// gather joins gossiped segments of one neighbour that wait behind d. The one that did not fit comes back.
+func (r *room) gather(d delivery) (delivery, *delivery) {
+	for !d.repair && len(d.raws) < together {
+		select {
+		case n := <-r.in:
+			if n.repair || n.from != d.from {
+				return d, &n
+			}
+			d.raws = append(d.raws, n.raws...)
+		default:
+			return d, nil
+		}
+	}
+	return d, nil
+}
+
+func (r *room) put(ctx context.Context, d delivery, known event.Vector) event.Vector {
+	err := r.log.Append(ctx, d.from, d.raws)
+	if err != nil && len(d.raws) > 1 && ctx.Err() == nil {
+		err = r.putSingly(ctx, d)
+	}
+	heads := r.log.Heads()
+	var news []event.Head
+	for _, h := range heads {
+		if h.Seq > known[h.Writer] {
+			news = append(news, h)
+		}
+	}
+	r.learned(d, news)
+	r.complain(d, err)
+	if d.result != nil {
+		d.result <- receipt{len(news) > 0, err}
+	}
+	return vectorOf(heads)
+}
+
+// putSingly keeps one bad segment from holding up the others. The first error comes back.
+func (r *room) putSingly(ctx context.Context, d delivery) error {
+	var first error
+	for _, raw := range d.raws {
+		if err := r.log.Append(ctx, d.from, [][]byte{raw}); err != nil && first == nil {
+			first = err
+		}
+	}
+	return first
+}
+
+// learned tells the neighbours what they may not have been told.
+func (r *room) learned(d delivery, news []event.Head) {
+	if len(news) == 0 {
+		return
+	}
+	if !d.repair || r.onlyNeighbour(d.from) {
+		r.out.heard(news)
+	} else {
+		r.out.news(news)
+	}
+	r.visitLimited(d.from)
+}
+
+func (r *room) onlyNeighbour(p peer.ID) bool {
+	return !slices.ContainsFunc(r.connected(), func(q peer.ID) bool { return q != p })
+}
+
+func (r *room) complain(d delivery, err error) {
+	switch {
+	case err == nil:
+	case errors.Is(err, ErrGap) && !d.repair:
+		r.agenda.ask(d.from, time.Now())
+	default:
+		r.f.log.Debug("append", "pool", r.id, "from", d.from, "err", err)
+	}
+}
+
+// hinted begins an exchange with the member that passed a hint on, where it tells of something that is not here.
+func (r *room) hinted(from peer.ID, hs hint) {
+	have := vectorOf(r.log.Heads())
+	r.mu.Lock()
+	lacking := false
+	for _, h := range hs {
+		if h.Seq <= have[h.Writer] || !r.plausibleLocked(h, have) {
+			continue
+		}
+		lacking = true
+		if h.Seq > r.wanted[h.Writer].Seq {
+			r.wanted[h.Writer] = h
+		}
+	}
+	r.mu.Unlock()
+	if lacking {
+		r.agenda.ask(from, time.Now())
+	} else {
+		r.out.heard(hs)
+	}
+}
+
+// plausibleLocked bounds what is wanted: writers that are known, or of members, and no more than maxHeads.
+func (r *room) plausibleLocked(h event.Head, have event.Vector) bool {
+	_, known := have[h.Writer]
+	return (known || r.log.Member(h.Writer.Node)) && len(r.wanted) < maxHeads
+}
+
+// pursue goes on asking p where an exchange did not bring what was hinted: who forwards a hint is faster than who fetches. It gives
+// up after some tries, for a hint is only a claim; the regular exchanges go on.
+func (r *room) pursue(p peer.ID) {
+	have := vectorOf(r.log.Heads())
+	r.mu.Lock()
+	for w, h := range r.wanted {
+		if h.Seq <= have[w] {
+			delete(r.wanted, w)
+		}
+	}
+	open := len(r.wanted) > 0
+	tries := r.tries
+	r.tries++
+	if !open || tries >= maxTries {
+		clear(r.wanted)
+		r.tries = 0
+		open = false
+	}
+	r.mu.Unlock()
+	if open {
+		r.agenda.ask(p, time.Now().Add(pursuit<<tries))
+	}
+}
+
+func vectorOf(hs []event.Head) event.Vector {
+	v := make(event.Vector, len(hs))
+	for _, h := range hs {
+		v[h.Writer] = h.Seq
+	}
+	return v
+}

@@ -1,0 +1,335 @@
+package pubsub
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/bwaklog/meerkat/event"
+)
+
+const (
+	bulkSize   = 128 << 10 // a batch from here on tells that much is coming
+	maxUseless = 16        // batches in one exchange that bring nothing new
+	maxRecords = 16 << 20  // roster records that a member may send at once
+)
+
+// reconcile is what both sides do once they know each other's hello. What is sent where follows from the two alone.
+func (x *exchange) reconcile(ctx context.Context, mine, theirs hello) error {
+	if mine.roster != theirs.roster {
+		if err := x.rosters(ctx); err != nil {
+			return err
+		}
+	}
+	if err := x.member(); err != nil {
+		return err
+	}
+	if mine.heads == theirs.heads && mine.reports == theirs.reports {
+		x.compare(theirs)
+		return nil
+	}
+	if err := x.segments(ctx); err != nil {
+		return err
+	}
+	return x.both(func() error { return x.send(ack{}) }, func() error {
+		_, err := expect[ack](x, maxHello)
+		return err
+	})
+}
+
+// compare notes whether equal logs made equal trees.
+func (x *exchange) compare(theirs hello) {
+	sum := x.r.log.Summary()
+	x.state = sum.Count() == theirs.count && printOf(sum, theirs.nonce) == theirs.print
+	if !x.state {
+		x.f.log.Debug("equal heads, other state", "pool", x.r.id, "peer", x.peer)
+	}
+}
+
+// rosters brings both to the same records. Each side applies what it got before it judges the other again.
+func (x *exchange) rosters(ctx context.Context) error {
+	mine := x.r.log.RosterHashes()
+	var theirs hashes
+	err := x.both(func() error { return x.send(hashes(mine)) }, func() (err error) {
+		theirs, err = expect[hashes](x, MaxFrame)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	var recs [][]byte
+	err = x.both(func() error { return x.sendRecords(missing(mine, theirs)) }, func() (err error) {
+		recs, err = x.recvRecords(maxRecords, maxHashes)
+		return err
+	})
+	if err != nil || len(recs) == 0 {
+		return err
+	}
+	if err := x.r.log.AddRosterRecords(ctx, x.peer, recs); err != nil {
+		return fmt.Errorf("add roster records: %w", err)
+	}
+	x.r.refresh.poke()
+	return nil
+}
+
+// missing gives those of mine that are not among theirs.
+func missing(mine, theirs []event.Hash) []event.Hash {
+	there := make(map[event.Hash]bool, len(theirs))
+	for _, h := range theirs {
+		there[h] = true
+	}
+	var hs []event.Hash
+	for _, h := range mine {
+		if !there[h] {
+			hs = append(hs, h)
+		}
+	}
+	return hs
+}
+
+func (x *exchange) sendRecords(hs []event.Hash) error {
+	raws := x.r.log.RosterRecords(hs)
+	for {
+		n, size := 0, 0
+		for n < len(raws) && (n == 0 || size+len(raws[n]) <= chunkSize) && n < maxHeads {
+			size += len(raws[n])
+			n++
+		}
+		m := records{raws[:n], n < len(raws)}
+		if raws = raws[n:]; !m.more {
+			return x.send(m)
+		}
+		if err := x.send(m); err != nil {
+			return err
+		}
+	}
+}
+
+func (x *exchange) recvRecords(maxBytes, maxRecs int) ([][]byte, error) {
+	var all [][]byte
+	for size := 0; ; {
+		m, err := expect[records](x, MaxFrame)
+		if err != nil {
+			return nil, err
+		}
+		for _, raw := range m.raws {
+			size += len(raw)
+		}
+		all = append(all, m.raws...)
+		if size > maxBytes || len(all) > maxRecs || (m.more && len(m.raws) == 0) {
+			return nil, bad("%d roster records of %d bytes", len(all), size)
+		}
+		if !m.more {
+			return all, nil
+		}
+	}
+}
+
+// segments tells what is here, then sends what the other lacks while it takes what comes.
+func (x *exchange) segments(ctx context.Context) error {
+	mine := have{heads: x.r.log.Heads()}
+	raws := x.r.log.Reports()
+	for _, raw := range raws {
+		mine.reports = append(mine.reports, short(raw))
+	}
+	var theirs have
+	err := x.both(func() error { return x.send(mine) }, func() (err error) {
+		theirs, err = expect[have](x, MaxFrame)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return x.both(func() error { return x.push(mine, theirs, raws) }, func() error { return x.pull(ctx) })
+}
+
+// push sends what theirs lacks, and done.
+func (x *exchange) push(mine, theirs have, raws [][]byte) error {
+	if err := x.pushReports(raws, theirs.reports); err != nil {
+		return err
+	}
+	there := make(map[event.Writer]event.Head, len(theirs.heads))
+	for _, h := range theirs.heads {
+		there[h.Writer] = h
+	}
+	b := bundle{x: x}
+	for _, h := range mine.heads {
+		if err := b.writer(h, there[h.Writer]); err != nil {
+			return err
+		}
+	}
+	if err := b.flush(); err != nil {
+		return err
+	}
+	return x.send(done{})
+}
+
+func (x *exchange) pushReports(raws [][]byte, there [][shortSize]byte) error {
+	known := make(map[[shortSize]byte]bool, len(there))
+	for _, s := range there {
+		known[s] = true
+	}
+	var send [][]byte
+	size := 0
+	for _, raw := range raws {
+		if known[short(raw)] || len(raw) > MaxReport {
+			continue
+		}
+		if send, size = append(send, raw), size+len(raw); size >= chunkSize {
+			if err := x.send(reports{send}); err != nil {
+				return err
+			}
+			send, size = nil, 0
+		}
+	}
+	if len(send) == 0 {
+		return nil
+	}
+	return x.send(reports{send})
+}
+
+// bundle gathers segments of several writers to batches worth a frame.
+type bundle struct {
+	x    *exchange
+	raws [][]byte
+	size int
+}
+
+// writer sends what follows on the other side's head. Equal numbers with other hashes are a fork: the newest segment is its proof.
+func (b *bundle) writer(mine, theirs event.Head) error {
+	seq := theirs.Seq
+	if seq == mine.Seq && theirs.Hash != mine.Hash {
+		seq--
+	}
+	for seq < mine.Seq {
+		raws, err := b.x.r.log.After(mine.Writer, seq, chunkSize-b.size)
+		if err != nil {
+			return fmt.Errorf("read log of %s after %d: %w", mine.Writer, seq, err)
+		}
+		if len(raws) == 0 {
+			return nil // pruned since
+		}
+		last, err := event.OpenSegment(b.x.r.id, raws[len(raws)-1])
+		if err != nil {
+			return fmt.Errorf("own log of %s: %w", mine.Writer, err)
+		}
+		if last.Last() <= seq {
+			return fmt.Errorf("own log of %s: nothing after %d", mine.Writer, seq)
+		}
+		seq = last.Last()
+		if err := b.add(raws); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *bundle) add(raws [][]byte) error {
+	for _, raw := range raws {
+		if len(b.raws) > 0 && (b.size+len(raw) > chunkSize+event.MaxSegment || len(b.raws) >= maxHeads) {
+			if err := b.flush(); err != nil {
+				return err
+			}
+		}
+		b.raws, b.size = append(b.raws, raw), b.size+len(raw)
+	}
+	if b.size < chunkSize {
+		return nil
+	}
+	return b.flush()
+}
+
+// flush sends the batch, unless the peer has been removed meanwhile.
+func (b *bundle) flush() error {
+	if len(b.raws) == 0 {
+		return nil
+	}
+	if err := b.x.member(); err != nil {
+		return err
+	}
+	plain, err := pile(b.raws)
+	if err != nil {
+		return err
+	}
+	b.raws, b.size = nil, 0
+	packed, size := b.x.f.pack.pack(plain)
+	return b.x.send(batch{packed, size})
+}
+
+// pull takes what comes until done. Each batch is durable before the next is read, so that a break loses nothing of it.
+func (x *exchange) pull(ctx context.Context) error {
+	useless := 0
+	for {
+		m, err := x.recv(MaxFrame)
+		if err != nil {
+			return err
+		}
+		if err := x.member(); err != nil {
+			return err
+		}
+		switch m := m.(type) {
+		case reports:
+			for _, raw := range m.raws {
+				x.r.log.Report(ctx, x.peer, raw)
+			}
+		case batch:
+			got, err := x.store(ctx, m)
+			if err != nil {
+				return err
+			}
+			if !got.news {
+				useless++
+			}
+			if useless > maxUseless {
+				return fmt.Errorf("%d batches without news, the last: %w", useless, got.err)
+			}
+		case done:
+			return nil
+		default:
+			return bad("%T among the segments", m)
+		}
+	}
+}
+
+// store hands a batch to the room and waits until it is durable.
+func (x *exchange) store(ctx context.Context, m batch) (receipt, error) {
+	plain, err := x.f.pack.unpack(m.packed, m.size)
+	if err != nil {
+		return receipt{}, err
+	}
+	raws, err := unpile(plain)
+	if err != nil {
+		return receipt{}, err
+	}
+	if len(plain) >= bulkSize {
+		x.r.bulkFrom(x.began)
+	}
+	result := make(chan receipt, 1)
+	select {
+	case x.r.in <- delivery{from: x.peer, raws: raws, repair: true, result: result}:
+	case <-ctx.Done():
+		return receipt{}, ctx.Err()
+	case <-x.r.quit:
+		return receipt{}, ErrStopped
+	}
+	select {
+	case got := <-result:
+		return got, nil
+	case <-ctx.Done():
+		return receipt{}, ctx.Err()
+	case <-x.r.quit:
+		return receipt{}, ErrStopped
+	}
+}
+
+// bulkFrom has the room ask others to wait while an exchange brings much: but not long, for this one may be slow.
+func (r *room) bulkFrom(began time.Time) {
+	r.bulk.Store(max(r.bulk.Load(), began.Add(bulkWindow).UnixNano()))
+}
+
+// spread plans an exchange with every member that is connected: the roster is not gossiped.
+func (r *room) spread() {
+	for _, p := range r.connected() {
+		r.agenda.ask(p, time.Now().Add(r.f.conf.Jitter))
+	}
+}
