@@ -17,6 +17,10 @@ func Seal(key crypto.PrivKey, pool PoolID, prev Head, prevEpoch *Head, drafts []
 	if err := checkSeal(key, prev, prevEpoch); err != nil {
 		return nil, err
 	}
+	if prevEpoch != nil {
+		own := *prevEpoch
+		prevEpoch = &own
+	}
 	leaves, err := sealLeaves(prev, drafts)
 	if err != nil {
 		return nil, err

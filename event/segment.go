@@ -41,10 +41,10 @@ func splitSegment(raw []byte) (head, sig, leaves []byte, err error) {
 	for i := range got {
 		f, _, err := in.next()
 		if err == nil && (f.num != segHeader+protowire.Number(i) || f.typ != protowire.BytesType) {
-			err = fmt.Errorf("%w: header and signature expected", ErrSegment)
+			err = fmt.Errorf("field %d where header and signature belong", f.num)
 		}
 		if err != nil {
-			return nil, nil, nil, err
+			return nil, nil, nil, fmt.Errorf("%w: %w", ErrSegment, err)
 		}
 		got[i] = f.b
 	}
@@ -62,7 +62,7 @@ func openLeaves(h header, b []byte) ([]Leaf, error) {
 		f, more, err := in.next()
 		switch {
 		case err != nil:
-			return nil, err
+			return nil, fmt.Errorf("%w: %w", ErrSegment, err)
 		case !more && uint64(len(leaves)) == h.count:
 			return leaves, nil
 		case !more || uint64(len(leaves)) == h.count || f.num != segLeaf || f.typ != protowire.BytesType:
@@ -81,7 +81,7 @@ func (l *Leaf) open(dec *decoder, hash *leafHasher, b []byte) error {
 	f, more, err := in.next()
 	switch {
 	case err != nil:
-		return err
+		return fmt.Errorf("%w: %w", ErrSegment, err)
 	case !more || len(in.rest) != 0 || f.typ != protowire.BytesType:
 		return fmt.Errorf("%w: neither event nor hash", ErrSegment)
 	case f.num == leafHash:
