@@ -78,7 +78,14 @@ func (o *outbox) hintLocked(h event.Head) {
 	}
 }
 
-// next takes what is to be sent first: a segment, up to maxHint hints, a report; nil when nothing waits.
+// empty tells whether nothing waits.
+func (o *outbox) empty() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(o.segs) == 0 && len(o.hints) == 0 && o.latest == nil
+}
+
+// next takes what is to be sent first: a segment, up to maxHint hints, a report. Something must wait.
 func (o *outbox) next() any {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -97,10 +104,8 @@ func (o *outbox) next() any {
 			delete(o.hints, w)
 		}
 		return hs
-	case o.latest != nil:
-		raw := o.latest
-		o.latest = nil
-		return report(raw)
 	}
-	return nil
+	raw := o.latest
+	o.latest = nil
+	return report(raw)
 }

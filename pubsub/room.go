@@ -241,7 +241,7 @@ func (r *room) speak(ctx context.Context, m *mesh, t *gossip.Topic) error {
 }
 
 func (r *room) drain(ctx context.Context, m *mesh, t *gossip.Topic, pace *rate.Limiter, roster *event.Hash) error {
-	for {
+	for !r.out.empty() {
 		if err := pace.Wait(ctx); err != nil {
 			return err
 		}
@@ -251,9 +251,6 @@ func (r *room) drain(ctx context.Context, m *mesh, t *gossip.Topic, pace *rate.L
 		default:
 		}
 		msg := r.out.next()
-		if msg == nil {
-			return nil
-		}
 		raw, err := encodeGossip(msg)
 		if err != nil {
 			return err
@@ -262,6 +259,7 @@ func (r *room) drain(ctx context.Context, m *mesh, t *gossip.Topic, pace *rate.L
 			r.f.log.Debug("publish", "pool", r.id, "err", err) // repair brings what this did not
 		}
 	}
+	return nil
 }
 
 // meet runs the exchanges of the agenda, and now and then one with a random member.

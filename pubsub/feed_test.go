@@ -1,0 +1,210 @@
+package pubsub_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/bwaklog/meerkat/event"
+	"github.com/bwaklog/meerkat/pubsub"
+)
+
+func TestConnectingTwoMembersMergesTheirLogs(t *testing.T) {
+	ns := newWorld(t).nodes(2)
+	ns[0].write(3, 10)
+	ns[1].write(500, 2000) // some megabyte, several batches
+	connect(ns[0], ns[1])
+	awaitAll(t, ns...)
+}
+
+func TestSmallSegmentComesByGossipAlone(t *testing.T) {
+	ns := newWorld(t).nodes(2)
+	connect(ns[0], ns[1])
+	meshed(t, ns...)
+	for range 20 {
+		ns[0].say(1, 10)
+	}
+	awaitAll(t, ns...)
+}
+
+func TestLargeSegmentIsHintedAndFetched(t *testing.T) {
+	ns := newWorld(t).nodes(2)
+	connect(ns[0], ns[1])
+	meshed(t, ns...)
+	ns[0].say(50, 1000)
+	awaitAll(t, ns...)
+}
+
+func TestGapIsRepairedWithWhoeverForwarded(t *testing.T) {
+	ns := newWorld(t).nodes(2)
+	connect(ns[0], ns[1])
+	meshed(t, ns...)
+	ns[0].write(2, 10) // never announced
+	ns[0].say(1, 10)
+	awaitAll(t, ns...)
+}
+
+func TestChain(t *testing.T) {
+	ns := newWorld(t).nodes(3)
+	connect(ns[0], ns[1])
+	connect(ns[1], ns[2])
+	meshed(t, ns...)
+	ns[0].say(1, 10)
+	ns[2].say(80, 1000)
+	awaitAll(t, ns...)
+}
+
+func TestWhatIsLearnedByRepairReachesNeighboursOfNeighbours(t *testing.T) {
+	ns := newWorld(t).nodes(4)
+	connect(ns[1], ns[2])
+	connect(ns[2], ns[3])
+	meshed(t, ns[1:]...)
+	ns[0].write(5, 10)
+	ns[0].write(60, 1000)
+	connect(ns[0], ns[1]) // 2 and 3 hear of it only through 1
+	awaitAll(t, ns...)
+}
+
+func TestFiveNodesPartitionAndHeal(t *testing.T) {
+	ns := newWorld(t).nodes(5)
+	for i, a := range ns {
+		for _, b := range ns[i+1:] {
+			connect(a, b)
+		}
+	}
+	meshed(t, ns...)
+	for _, n := range ns {
+		n.say(1, 10)
+	}
+	awaitAll(t, ns...)
+	for _, a := range ns[:2] {
+		for _, b := range ns[2:] {
+			part(a, b)
+		}
+	}
+	for _, n := range ns {
+		n.say(1, 10)
+		n.say(30, 600)
+	}
+	awaitAll(t, ns[:2]...)
+	awaitAll(t, ns[2:]...)
+	connect(ns[0], ns[4])
+	awaitAll(t, ns...)
+}
+
+func TestPeriodicRepairBringsWhatNobodyAnnounced(t *testing.T) {
+	w := newWorld(t)
+	c := brisk
+	c.Every = 100 * time.Millisecond
+	a, b := w.node(c), w.node(c)
+	for _, n := range []*node{a, b} {
+		n.admit(w, a.self)
+		n.admit(w, b.self)
+	}
+	connect(a, b)
+	if err := a.repair(b.self); err != nil {
+		t.Fatal(err)
+	}
+	a.write(1, 10)
+	awaitAll(t, a, b)
+}
+
+func TestFailedExchangeIsTriedAgain(t *testing.T) {
+	ns := newWorld(t).nodes(2)
+	ns[0].write(1, 10)
+	ns[1].mu.Lock()
+	ns[1].failing = errTest
+	ns[1].mu.Unlock()
+	connect(ns[0], ns[1])
+	ns[1].await(t, "an append fails", func() bool { ns[1].mu.Lock(); defer ns[1].mu.Unlock(); return ns[1].calls > 0 })
+	ns[1].mu.Lock()
+	ns[1].failing = nil
+	ns[1].mu.Unlock()
+	if err := ns[1].repair(ns[0].self); err != nil {
+		t.Fatal(err)
+	}
+	awaitAll(t, ns...)
+}
+
+func TestReportsTravelByGossipAndByRepair(t *testing.T) {
+	ns := newWorld(t).nodes(3)
+	ctx := t.Context()
+	ns[0].Report(ctx, ns[0].self, []byte("zero 1"))
+	connect(ns[0], ns[1])
+	ns[1].await(t, "report by repair", func() bool { return ns[1].report("zero") == "zero 1" })
+	connect(ns[1], ns[2])
+	ns[2].await(t, "report past a missing link", func() bool { return ns[2].report("zero") == "zero 1" })
+	meshed(t, ns...)
+	if err := ns[2].feed.SendReport(ns[2].pool, []byte("two 1")); err != nil {
+		t.Fatal(err)
+	}
+	ns[0].await(t, "report by gossip", func() bool { return ns[0].report("two") == "two 1" })
+}
+
+func TestIdleExchangeIsSmall(t *testing.T) {
+	ns := newWorld(t).nodes(10)
+	for _, n := range ns[1:] {
+		n.write(1, 10)
+		for w, l := range n.logs {
+			ns[0].logs[w] = l
+			ns[1].logs[w] = l
+		}
+	}
+	connect(ns[0], ns[1])
+	if err := ns[0].repair(ns[1].self); err != nil {
+		t.Fatal(err)
+	}
+	l, ok := ns[0].link(ns[1].self)
+	if !ok || !l.Heads || !l.State || l.In > 300 || l.Out > 300 {
+		t.Errorf("link of equal members = %v (state %v), want at most 300 bytes each way", l, l.State)
+	}
+	t.Logf("idle: %v", l)
+}
+
+func TestTenChangesAfterAnAbsenceCostLittle(t *testing.T) {
+	ns := newWorld(t).nodes(10)
+	for _, n := range ns[2:] {
+		n.write(1, 10)
+		for w, l := range n.logs {
+			ns[0].logs[w] = l
+			ns[1].logs[w] = l
+		}
+	}
+	for range 10 {
+		ns[1].write(1, 10)
+	}
+	connect(ns[0], ns[1])
+	awaitAll(t, ns[:2]...)
+	if err := ns[0].repair(ns[1].self); err != nil {
+		t.Fatal(err)
+	}
+	in, out := ns[0].feed.Links(ns[0].pool)[0].In, ns[0].feed.Links(ns[0].pool)[0].Out
+	t.Logf("last exchange %d in, %d out", in, out)
+}
+
+func TestRepairErrors(t *testing.T) {
+	w := newWorld(t)
+	ns := w.nodes(2)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if err := ns[0].feed.Repair(ctx, event.PoolID{1}, ns[1].self); !errors.Is(err, pubsub.ErrUnknownPool) {
+		t.Errorf("repair of a pool not joined = %v, want ErrUnknownPool", err)
+	}
+	if err := ns[0].feed.Repair(ctx, w.pool, ns[1].self); err == nil {
+		t.Error("repair without a connection gave no error")
+	}
+	if err := ns[0].feed.Repair(ctx, w.pool, "nobody"); !errors.Is(err, pubsub.ErrNotMember) {
+		t.Errorf("repair with a stranger = %v, want ErrNotMember", err)
+	}
+	if err := ns[0].feed.Join(ns[0].book); err == nil {
+		t.Error("joining twice gave no error")
+	}
+	if err := ns[0].feed.SendReport(w.pool, make([]byte, pubsub.MaxReport+1)); err == nil {
+		t.Error("a report too long gave no error")
+	}
+	ns[0].stop()
+	if err := ns[0].feed.Repair(ctx, w.pool, ns[1].self); !errors.Is(err, pubsub.ErrStopped) {
+		t.Errorf("repair after Run = %v, want ErrStopped", err)
+	}
+}
