@@ -1,0 +1,184 @@
+package store
+
+import (
+	"fmt"
+
+	"github.com/bwaklog/meerkat/event"
+	"github.com/bwaklog/meerkat/pool"
+)
+
+func (p *Pool) loadRoster() error {
+	var recs []pool.Record
+	err := scan(p.db.pebble, p.space.table(nil, tabRecord), func(_, row []byte) error {
+		rec, err := pool.OpenRecord(append([]byte(nil), row...))
+		if err != nil {
+			return corrupt("roster record: " + err.Error())
+		}
+		recs = append(recs, rec)
+		return nil
+	})
+	if err != nil || len(recs) == 0 {
+		return err
+	}
+	r, err := pool.NewRoster(recs)
+	if err != nil {
+		return corrupt("roster: " + err.Error())
+	}
+	p.latest.roster = r
+	return nil
+}
+
+// Roster is the pool's roster as of the last durable commit; nil before the genesis is known.
+func (p *Pool) Roster() *pool.Roster { return p.shown.Load().roster }
+
+// AddRecords adds what is new of recs to the roster, and tells how many of them are in it now that were not. Records that have
+// no place in it are left out, see [pool.Roster.Rejected]. Errors: [ErrNoGenesis], and [ErrForeign] when the genesis
+// is another pool's.
+//
+// Where a record takes from a writer what it has signed already (a removal with its cut), those segments leave the log, and
+// what they said leaves the tree. A file that lies here because of them loses its row in the index, so that it is found anew
+// and becomes this node's own.
+func (p *Pool) AddRecords(recs []pool.Record) (added int, err error) {
+	err = p.change("add roster records", func(c *change) error {
+		added = 0
+		old := c.facts.roster
+		r, err := c.grow(recs)
+		if err != nil || old != nil && old.Digest() == r.Digest() && len(old.Pending()) == len(r.Pending()) {
+			return err
+		}
+		c.facts.roster = r
+		if added, err = c.putRecords(old, r); err != nil || old == nil {
+			return err
+		}
+		return c.void()
+	})
+	if err != nil {
+		return 0, err
+	}
+	return added, nil
+}
+
+func (c *change) grow(recs []pool.Record) (*pool.Roster, error) {
+	if c.facts.roster != nil {
+		return c.facts.roster.With(recs...)
+	}
+	genesis := false
+	for _, r := range recs {
+		genesis = genesis || r.Act == pool.Genesis
+	}
+	if !genesis {
+		return nil, ErrNoGenesis
+	}
+	r, err := pool.NewRoster(recs)
+	if err == nil && r.ID() != c.p.id {
+		err = fmt.Errorf("genesis of %s: %w", r.ID(), ErrForeign)
+	}
+	return r, err
+}
+
+// putRecords makes the rows those of r: its records, and those that wait for others.
+func (c *change) putRecords(old, r *pool.Roster) (added int, err error) {
+	rows := map[event.Hash]bool{}
+	if old != nil {
+		for _, rec := range append(old.Records(), old.Pending()...) {
+			rows[rec.Hash] = true
+		}
+	}
+	for _, rec := range append(r.Records(), r.Pending()...) {
+		if r.Has(rec.Hash) && (old == nil || !old.Has(rec.Hash)) {
+			added++
+		}
+		if !rows[rec.Hash] {
+			err = c.b.Set(c.p.space.record(rec.Hash), rec.Raw, nil)
+		}
+		if err != nil {
+			return 0, err
+		}
+		delete(rows, rec.Hash)
+	}
+	for h := range rows {
+		if err := c.b.Delete(c.p.space.record(h), nil); err != nil {
+			return 0, err
+		}
+	}
+	return added, nil
+}
+
+// void takes out of the logs what the roster no longer lets count.
+func (c *change) void() error {
+	lost := map[event.Path]bool{}
+	for w, h := range c.facts.heads {
+		if c.facts.roster.MayWrite(w, h.Seq) == nil {
+			continue
+		}
+		if err := c.voidLog(w, lost); err != nil {
+			return err
+		}
+	}
+	if len(lost) == 0 {
+		return nil
+	}
+	return c.refold(lost)
+}
+
+// voidLog deletes the segments of w that do not count, and adds the paths that they spoke of to lost.
+func (c *change) voidLog(w event.Writer, lost map[event.Path]bool) error {
+	n, _ := c.p.writers.number(w)
+	head := event.Head{Writer: w}
+	err := c.segments(c.p.space.log(n), func(key []byte, s event.Segment) error {
+		if c.facts.roster.MayWrite(w, s.Last()) == nil {
+			if branchOf(key) == trunk {
+				head = s.Head()
+			}
+			return nil
+		}
+		for _, l := range s.Leaves {
+			if l.Raw != nil {
+				lost[l.Event.Path] = true
+			}
+		}
+		return c.b.Delete(key, nil)
+	})
+	if err != nil {
+		return err
+	}
+	return c.setHead(n, head)
+}
+
+// segments opens each segment below prefix.
+func (c *change) segments(prefix []byte, f func(key []byte, s event.Segment) error) error {
+	return scan(c.p.db.pebble, prefix, func(key, row []byte) error {
+		s, err := event.OpenSegment(c.p.id, append([]byte(nil), row...))
+		if err != nil {
+			return corrupt("segment: " + err.Error())
+		}
+		return f(key, s)
+	})
+}
+
+// refold computes the states of the paths anew, from all segments that count.
+func (c *change) refold(paths map[event.Path]bool) error {
+	states := make(map[event.Path]event.State, len(paths))
+	err := c.segments(c.p.space.table(nil, tabLog), func(_ []byte, s event.Segment) error {
+		if c.facts.roster.MayWrite(s.Writer, s.Last()) != nil {
+			return nil
+		}
+		for _, l := range s.Leaves {
+			if l.Raw != nil && paths[l.Event.Path] {
+				states[l.Event.Path], _ = states[l.Event.Path].Add(l)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for path := range paths {
+		n, err := c.at(path)
+		if err != nil {
+			return err
+		}
+		n.now.state, n.moved, n.void = states[path], true, true
+	}
+	return nil
+}
