@@ -74,13 +74,13 @@ func (c *change) run(f func(*change) error) error {
 	if err := c.settleRefs(); err != nil {
 		return err
 	}
-	if c.b.Empty() {
-		return nil
-	}
 	if c.facts.sums != c.p.latest.sums {
 		if err := c.b.Set(c.p.space.table(nil, tabSums), c.facts.sums.append(nil), nil); err != nil {
 			return err
 		}
+	}
+	if c.b.Empty() {
+		return nil
 	}
 	return c.p.db.room()
 }
@@ -144,6 +144,12 @@ func (c *change) load(n *node) error {
 
 // put makes h the index's word on path; forget leaves it none.
 func (c *change) put(path event.Path, h Have) error {
+	switch v := &h.Known.Value; v.Kind {
+	case event.Dir, event.Tomb: // as events say them
+		v.MTime = 0
+	case event.Link:
+		v.Mode = event.LinkMode
+	}
 	n, err := c.at(path)
 	if err != nil {
 		return err

@@ -91,7 +91,7 @@ func (p *Pool) Manifest(root chunker.ID) (chunker.Manifest, bool, error) {
 }
 
 func (p *Pool) manifest(root chunker.ID) (chunker.Manifest, bool, error) {
-	m, err := p.storedManifest(root)
+	m, err := p.storedManifest(p.db.pebble, root)
 	if !errors.Is(err, ErrNoManifest) {
 		return m, err == nil, err
 	}
@@ -108,8 +108,8 @@ func (p *Pool) manifest(root chunker.ID) (chunker.Manifest, bool, error) {
 }
 
 // storedManifest reads the blocks of a manifest; ErrNoManifest where they are not stored.
-func (p *Pool) storedManifest(root chunker.ID) (chunker.Manifest, error) {
-	row, err := get(p.db.pebble, p.space.block(root, root))
+func (p *Pool) storedManifest(from pebble.Reader, root chunker.ID) (chunker.Manifest, error) {
+	row, err := get(from, p.space.block(root, root))
 	if err != nil {
 		return chunker.Manifest{}, err
 	}
@@ -120,7 +120,7 @@ func (p *Pool) storedManifest(root chunker.ID) (chunker.Manifest, error) {
 		if id == root {
 			return row, nil
 		}
-		page, err := get(p.db.pebble, p.space.block(id, root))
+		page, err := get(from, p.space.block(id, root))
 		if err == nil && page == nil {
 			err = corrupt("page of a manifest is missing")
 		}

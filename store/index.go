@@ -2,6 +2,7 @@ package store
 
 import (
 	"github.com/bwaklog/meerkat/event"
+	"github.com/cockroachdb/pebble/v2"
 )
 
 // Stat is what tells one state of an inode from another.
@@ -32,10 +33,14 @@ func (p *Pool) Have(path event.Path) (Have, bool, error) {
 }
 
 // haveAt reads both rows from one snapshot: a base newer than the value would claim a sight that nobody had.
-func (p *Pool) haveAt(path event.Path) (h Have, ok bool, err error) {
+func (p *Pool) haveAt(path event.Path) (Have, bool, error) {
 	snap := p.db.pebble.NewSnapshot()
 	defer func() { _ = snap.Close() }() // cannot fail, it reads nothing
-	row, err := get(snap, p.space.path(nil, tabIndex, path))
+	return p.haveFrom(snap, path)
+}
+
+func (p *Pool) haveFrom(r pebble.Reader, path event.Path) (h Have, ok bool, err error) {
+	row, err := get(r, p.space.path(nil, tabIndex, path))
 	if err != nil || row == nil {
 		return Have{}, false, err
 	}
@@ -43,7 +48,7 @@ func (p *Pool) haveAt(path event.Path) (h Have, ok bool, err error) {
 	if err != nil || !current {
 		return h, err == nil, err
 	}
-	e, err := p.entryFrom(snap, path)
+	e, err := p.entryFrom(r, path)
 	if err != nil {
 		return Have{}, false, err
 	}
