@@ -1,0 +1,49 @@
+package lab
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+)
+
+// Program is the binary under test; Build sets it.
+var Program string
+
+// Unable says why a lab cannot be made here, or "".
+func Unable() string {
+	if os.Getenv("MEERKAT_E2E") == "" {
+		return "it needs root and makes network namespaces"
+	}
+	if os.Getuid() != 0 {
+		return "it needs root"
+	}
+	for _, tool := range []string{"ip", "nft", "nsenter"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			return tool + " is not installed (apt-get install iproute2 nftables util-linux)"
+		}
+	}
+	return ""
+}
+
+// Build builds the program into a directory of its own and returns what
+// removes it again. MEERKAT_E2E_RACE=1 builds it with the race detector.
+func Build() (clean func(), err error) {
+	dir, err := os.MkdirTemp("", "meerkat-lab-")
+	if err != nil {
+		return nil, err
+	}
+	clean = func() { _ = os.RemoveAll(dir) }
+	Program = filepath.Join(dir, "meerkat")
+	args := []string{"build", "-o", Program}
+	if os.Getenv("MEERKAT_E2E_RACE") != "" {
+		args = append(args, "-race")
+	}
+	build := exec.Command("go", append(args, "github.com/bwaklog/meerkat/cmd/meerkat")...)
+	if out, err := build.CombinedOutput(); err != nil {
+		clean()
+		return nil, errors.Join(fmt.Errorf("build the program: %w", err), errors.New(string(out)))
+	}
+	return clean, nil
+}
