@@ -105,8 +105,7 @@ func (d *door) serve(ctx context.Context, f *Feed, s network.Stream) {
 	x := newExchange(f, s)
 	stop := context.AfterFunc(ctx, x.cut)
 	defer stop()
-	err := x.answer(ctx)
-	x.close(err)
+	err := x.close(x.answer(ctx))
 	if err != nil && !errors.Is(err, ErrNotMember) && ctx.Err() == nil {
 		f.log.Debug("exchange", "from", p, "err", err)
 	}

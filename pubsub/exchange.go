@@ -36,7 +36,8 @@ type exchange struct {
 	buf      []byte
 	admitted atomic.Bool // the peer was a member, and is out when it is none any more
 	in, out  atomic.Int64
-	state    bool // both had the same state of all paths
+	state    bool  // both had the same state of all paths
+	rejected error // the first that the log said to what came: no breach of the protocol, and the rest goes on
 	began    time.Time
 }
 
@@ -58,9 +59,7 @@ func (r *room) call(ctx context.Context, p peer.ID) error {
 	x := newExchange(r.f, s)
 	stop := context.AfterFunc(ctx, x.cut)
 	defer stop()
-	err = x.begin(ctx, r)
-	x.close(err)
-	if err != nil {
+	if err = x.close(x.begin(ctx, r)); err != nil {
 		return fmt.Errorf("repair with %s: %w", p, err)
 	}
 	return nil
@@ -77,17 +76,24 @@ func (r *room) why(p peer.ID) error {
 // cut ends the exchange at once, from any goroutine.
 func (x *exchange) cut() { _ = x.s.Reset() } // it is to be gone, and is
 
-// close ends the stream in the way that fits its fate, and notes it.
-func (x *exchange) close(err error) {
+// close ends the stream in the way that fits its fate, and notes it. What comes back says whether both sides are equal now.
+func (x *exchange) close(err error) error {
 	if err != nil && !refusal(err) {
 		x.cut()
 	} else {
 		_ = x.s.Close() // all that counts was acknowledged
 	}
+	if err == nil {
+		err = x.rejected
+	}
+	x.f.exchanges.Add(1)
+	x.f.in.Add(x.in.Load())
+	x.f.out.Add(x.out.Load())
 	if x.r != nil {
 		x.r.note(x, err)
 		x.r.exit(x)
 	}
+	return err
 }
 
 func refusal(err error) bool {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/host"
@@ -25,6 +26,8 @@ type Feed struct {
 	door *door
 
 	nudge nudge // rooms changed
+
+	exchanges, in, out atomic.Int64
 
 	mu     sync.RWMutex
 	rooms  map[event.PoolID]*room

@@ -22,10 +22,17 @@ func TestSmallSegmentComesByGossipAlone(t *testing.T) {
 	ns := newWorld(t).nodes(2)
 	connect(ns[0], ns[1])
 	meshed(t, ns...)
+	if err := ns[0].repair(ns[1].self); err != nil { // those of the connect are over
+		t.Fatal(err)
+	}
+	before := ns[0].moved()
 	for range 20 {
 		ns[0].say(1, 10)
 	}
 	awaitAll(t, ns...)
+	if now := ns[0].moved(); now != before {
+		t.Errorf("%d bytes went over repair streams, want none", now-before)
+	}
 }
 
 func TestLargeSegmentIsHintedAndFetched(t *testing.T) {
@@ -110,20 +117,22 @@ func TestPeriodicRepairBringsWhatNobodyAnnounced(t *testing.T) {
 	awaitAll(t, a, b)
 }
 
-func TestFailedExchangeIsTriedAgain(t *testing.T) {
+func TestWhatTheLogRefusesIsTriedAgain(t *testing.T) {
 	ns := newWorld(t).nodes(2)
 	ns[0].write(1, 10)
-	ns[1].mu.Lock()
-	ns[1].failing = errTest
-	ns[1].mu.Unlock()
+	ns[1].fail(errTest)
 	connect(ns[0], ns[1])
-	ns[1].await(t, "an append fails", func() bool { ns[1].mu.Lock(); defer ns[1].mu.Unlock(); return ns[1].calls > 0 })
-	ns[1].mu.Lock()
-	ns[1].failing = nil
-	ns[1].mu.Unlock()
-	if err := ns[1].repair(ns[0].self); err != nil {
-		t.Fatal(err)
+	ns[1].await(t, "two appends fail", func() bool { return ns[1].appends() > 1 })
+	if err := ns[1].repair(ns[0].self); !errors.Is(err, errTest) {
+		t.Errorf("repair while the log refuses = %v, want %v", err, errTest)
 	}
+	if l, ok := ns[1].link(ns[0].self); !ok || !errors.Is(l.Err, errTest) || l.Heads {
+		t.Errorf("link while the log refuses = %v", l)
+	}
+	if l, ok := ns[0].link(ns[1].self); !ok || l.Err != nil {
+		t.Errorf("link of the side that gave all = %v, want no error", l)
+	}
+	ns[1].fail(nil)
 	awaitAll(t, ns...)
 }
 
@@ -179,8 +188,10 @@ func TestTenChangesAfterAnAbsenceCostLittle(t *testing.T) {
 	if err := ns[0].repair(ns[1].self); err != nil {
 		t.Fatal(err)
 	}
-	in, out := ns[0].feed.Links(ns[0].pool)[0].In, ns[0].feed.Links(ns[0].pool)[0].Out
-	t.Logf("last exchange %d in, %d out", in, out)
+	t.Logf("10 changes after an absence: %d bytes", ns[0].moved())
+	if got := ns[0].moved(); got < 1000 || got > 10_000 {
+		t.Errorf("10 changes after an absence cost %d bytes, want some, at most 10,000", got)
+	}
 }
 
 func TestRepairErrors(t *testing.T) {

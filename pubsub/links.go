@@ -36,6 +36,11 @@ func (f *Feed) Links(pool event.PoolID) []Link {
 	return ls
 }
 
+// Counters tells how many exchanges there were in all pools since New, whoever began them, and the bytes of their frames.
+func (f *Feed) Counters() (exchanges, in, out int64) {
+	return f.exchanges.Load(), f.in.Load(), f.out.Load()
+}
+
 // note keeps the result of an exchange with a member.
 func (r *room) note(x *exchange, err error) {
 	if !x.admitted.Load() || errors.Is(err, errBusy) {

@@ -2,7 +2,6 @@ package pubsub_test
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -198,6 +197,18 @@ func (b *book) Append(_ context.Context, from peer.ID, raws [][]byte) error {
 	return nil
 }
 
+func (b *book) fail(err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.failing = err
+}
+
+func (b *book) appends() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.calls
+}
+
 // Reports in tests are a name, a space and whatever; a greater one replaces a lesser of the same name.
 func (b *book) Report(_ context.Context, _ peer.ID, raw []byte) {
 	name, _, _ := strings.Cut(string(raw), " ")
@@ -269,14 +280,14 @@ type node struct {
 // brisk has the feeds of tests try again soon, and never compare without cause.
 var brisk = pubsub.Config{Every: time.Hour, Retry: 50 * time.Millisecond, Jitter: 5 * time.Millisecond}
 
-func newHost(t testing.TB) (host.Host, crypto.PrivKey) {
+func newHost(t testing.TB, more ...libp2p.Option) (host.Host, crypto.PrivKey) {
 	t.Helper()
 	key, _, err := crypto.GenerateEd25519Key(rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	h, err := libp2p.New(libp2p.Identity(key), libp2p.Transport(tcp.NewTCPTransport), libp2p.ListenAddrStrings("/ip4/127.0.0.1/tcp/0"),
-		libp2p.DisableRelay(), libp2p.ResourceManager(&network.NullResourceManager{}), libp2p.DisableMetrics())
+	h, err := libp2p.New(append(more, libp2p.Identity(key), libp2p.Transport(tcp.NewTCPTransport),
+		libp2p.ListenAddrStrings("/ip4/127.0.0.1/tcp/0"), libp2p.ResourceManager(&network.NullResourceManager{}), libp2p.DisableMetrics())...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -284,9 +295,9 @@ func newHost(t testing.TB) (host.Host, crypto.PrivKey) {
 	return h, key
 }
 
-func (w *world) node(c pubsub.Config) *node {
+func (w *world) node(c pubsub.Config, more ...libp2p.Option) *node {
 	w.t.Helper()
-	h, key := newHost(w.t)
+	h, key := newHost(w.t, more...)
 	f, err := pubsub.New(h, c)
 	if err != nil {
 		w.t.Fatal(err)
@@ -306,6 +317,12 @@ func (w *world) node(c pubsub.Config) *node {
 	})
 	w.t.Cleanup(n.stop)
 	return n
+}
+
+// moved is what n's exchanges cost in all.
+func (n *node) moved() int64 {
+	_, in, out := n.feed.Counters()
+	return in + out
 }
 
 // nodes makes n members that know each other and are not connected.
@@ -446,5 +463,3 @@ func heardAll(ns []*node, a *node, name string) bool {
 }
 
 var errTest = errors.New("test")
-
-func less(a, b *node) int { return cmp.Compare(a.self, b.self) }

@@ -277,11 +277,14 @@ func (x *exchange) pull(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
+			if x.rejected == nil {
+				x.rejected = got.err
+			}
 			if !got.news {
 				useless++
 			}
 			if useless > maxUseless {
-				return fmt.Errorf("%d batches without news, the last: %w", useless, got.err)
+				return bad("%d batches without news", useless)
 			}
 		case done:
 			return nil
