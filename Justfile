@@ -1,0 +1,45 @@
+# Recipes of one line; each can be typed by hand where just is missing.
+
+# build the one binary
+build:
+    go build -o dist/meerkat ./cmd/meerkat
+
+# run a node on a folder
+up dir="~/Sync":
+    go run ./cmd/meerkat up {{dir}}
+
+# every test that needs no privilege
+test:
+    go test ./...
+
+# the packages that start goroutines, under the race detector
+race:
+    go test -race ./chunker ./store ./folder ./pubsub ./swarm ./node ./control ./cmd/...
+
+# form, vet and linters
+lint:
+    .ci/run lint
+
+# real processes in network namespaces (as root)
+e2e *args:
+    MEERKAT_E2E=1 go test -count=1 -timeout 20m ./test/e2e/... {{args}}
+
+# the table of speed and size (as root; needs rsync)
+bench *args:
+    go run ./test/bench {{args}}
+
+# every fuzz target for a while
+fuzz time="20s":
+    FUZZTIME={{time}} .ci/run fuzz
+
+# many nodes, fake time, seeded trouble
+sim *args:
+    go test -count=1 ./test/sim/... {{args}}
+
+# generated code
+generate:
+    go generate ./...
+
+# all that the machine checks
+ci:
+    .ci/run
