@@ -182,7 +182,9 @@ func (w *world) say(r *rapid.T, i int) []event.Segment {
 	return w.c.authors[i].say(w.t, drafts...)
 }
 
-func (w *world) author(r *rapid.T) int { return rapid.IntRange(1, len(w.c.authors)-1).Draw(r, "author") }
+func (w *world) author(r *rapid.T) int {
+	return rapid.IntRange(1, len(w.c.authors)-1).Draw(r, "author")
+}
 
 func (w *world) write(r *rapid.T) {
 	i := w.author(r)
