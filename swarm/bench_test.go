@@ -1,0 +1,91 @@
+package swarm_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"testing"
+
+	"github.com/bwaklog/meerkat/chunker"
+	"github.com/bwaklog/meerkat/swarm"
+	"github.com/libp2p/go-libp2p/core/network"
+)
+
+// BenchmarkTransfer compares fetching a big file, read back and hashed on the one side, verified and copied on the other,
+// with pushing as many bytes through one bare stream of the same hosts.
+func BenchmarkTransfer(b *testing.B) {
+	const size = 256 << 20
+	src, dst := newNode(b, swarm.Config{}), newNode(b, swarm.Config{})
+	f := newFile(b, 1, size)
+	src.shelf.add(f)
+	src.shelf.read = func(_ context.Context, id chunker.ID, c []byte) ([]byte, error) {
+		if chunker.Sum(c) != id { // as a store that reads working files must
+			return nil, swarm.ErrChanged
+		}
+		return c, nil
+	}
+	connect(b, dst, src)
+	src.host.SetStreamHandler("/bare/1", func(s network.Stream) { pour(s, size) })
+	b.Run("bare stream", func(b *testing.B) {
+		b.SetBytes(size)
+		for b.Loop() {
+			drink(b, dst, src)
+		}
+	})
+	b.Run("fetch", func(b *testing.B) {
+		b.SetBytes(size)
+		b.ReportAllocs()
+		file := make([]byte, size)
+		put := func(w swarm.Want, c []byte) error {
+			copy(file[w.Index*(size/len(f.chunks)):], c) // as much work as a write
+			return nil
+		}
+		for b.Loop() {
+			if err := dst.Fetch(b.Context(), swarm.Request{Pool: pool, Peers: peersOf(src), Wants: f.wants(), Put: put}); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
+func pour(s network.Stream, size int) {
+	buf := make([]byte, 256<<10)
+	for range size / len(buf) {
+		if _, err := s.Write(buf); err != nil {
+			return // the reader sees it
+		}
+	}
+	_ = s.Close() // the reader counts
+}
+
+func drink(b *testing.B, dst, src *node) {
+	s, err := dst.host.NewStream(b.Context(), src.host.ID(), "/bare/1")
+	if err != nil {
+		b.Fatal(err)
+	}
+	n, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, s, make([]byte, 256<<10))
+	if err != nil || n == 0 {
+		b.Fatal(n, err)
+	}
+	_ = s.Close() // read to its end
+}
+
+func BenchmarkSmall(b *testing.B) {
+	src, dst := newNode(b, swarm.Config{}), newNode(b, swarm.Config{})
+	var wants []swarm.Want
+	for i := range 10_000 {
+		c := noise(uint64(i), 1000+i%15000)
+		wants = append(wants, swarm.Want{ID: src.shelf.put(c), Size: uint32(len(c))})
+	}
+	connect(b, dst, src)
+	for _, n := range []int{1, 10_000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			for b.Loop() {
+				put := func(swarm.Want, []byte) error { return nil }
+				if err := dst.Fetch(b.Context(), swarm.Request{Pool: pool, Peers: peersOf(src), Wants: wants[:n], Put: put}); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
