@@ -213,7 +213,7 @@ func (x *exchange) refuse(why error) error {
 // judge lets a peer show the records that make it a member.
 func (x *exchange) judge(ctx context.Context) error {
 	if !x.f.door.prove(x.peer, time.Now()) {
-		return ErrNotMember
+		return x.outside()
 	}
 	err := x.proof(ctx)
 	x.f.door.proved(x.peer, err == nil, time.Now())
@@ -229,7 +229,7 @@ func (x *exchange) proof(ctx context.Context) error {
 		return err
 	}
 	if x.r == nil {
-		return ErrNotMember
+		return x.outside()
 	}
 	if err := x.r.log.AddRosterRecords(ctx, x.peer, recs); err != nil {
 		return fmt.Errorf("add roster records: %w", err)
@@ -241,6 +241,14 @@ func (x *exchange) proof(ctx context.Context) error {
 func (x *exchange) member() error {
 	if x.r.log.Member(x.peer) {
 		return nil
+	}
+	return x.outside()
+}
+
+// outside is what a peer hears that is no member.
+func (x *exchange) outside() error {
+	if x.r == nil {
+		return ErrNotMember
 	}
 	return x.r.why(x.peer)
 }

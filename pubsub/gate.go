@@ -1,6 +1,7 @@
 package pubsub
 
 import (
+	"maps"
 	"sync"
 
 	gossip "github.com/libp2p/go-libp2p-pubsub"
@@ -11,7 +12,8 @@ import (
 )
 
 const (
-	maxTopics = 64 // topics remembered of one peer
+	maxTopics = 64  // topics that one peer may be in
+	maxTopic  = 128 // bytes of a topic's name
 
 	// Messages a second, and at once: what a peer may hand us, its own and others', and what one author may say in one pool.
 	peerRate, peerBurst     = 1000, 2000
@@ -19,8 +21,8 @@ const (
 )
 
 // gate keeps strangers out of GossipSub: it is its blacklist (who shares no pool with us is not spoken to at all), its
-// subscription filter (who is in no topic gets nothing of it, also by flooding), its inspector (size, member and rate before any
-// signature is checked) and its validator.
+// subscription filter (who shares another pool with us is not in this one's topic, and gets nothing of it by flooding either), and
+// its inspector (size, member and rate before any signature is checked).
 type gate struct {
 	f *Feed
 
@@ -60,51 +62,67 @@ func (g *gate) admits(p peer.ID, topic string) bool {
 // CanSubscribe lets the feed itself into the topics of joined pools.
 func (g *gate) CanSubscribe(topic string) bool { return g.f.roomOf(topic) != nil }
 
-// FilterIncomingSubscriptions lets members into the topics of their pools, and remembers who asked in vain.
+// FilterIncomingSubscriptions lets members into the topics of their pools. Strangers are let in as well, for GossipSub has no
+// stream to them: so nothing has to be said again when they are admitted.
 func (g *gate) FilterIncomingSubscriptions(p peer.ID, subs []*gossippb.RPC_SubOpts) ([]*gossippb.RPC_SubOpts, error) {
 	if len(subs) > maxTopics {
 		return nil, gossip.ErrTooManySubscriptions
 	}
+	known := g.f.known(p)
 	var in []*gossippb.RPC_SubOpts
 	for _, s := range subs {
-		ok := g.admits(p, s.GetTopicid())
-		g.note(p, s.GetTopicid(), s.GetSubscribe(), ok)
-		if ok || !s.GetSubscribe() {
+		topic := s.GetTopicid()
+		ok := !known || g.f.roomOf(topic) == nil || g.admits(p, topic)
+		if g.note(p, topic, s.GetSubscribe(), ok) {
 			in = append(in, s)
 		}
 	}
 	return in, nil
 }
 
-func (g *gate) note(p peer.ID, topic string, subscribe, ok bool) {
+// note remembers what p announced, and whether it was let in, which comes back.
+func (g *gate) note(p peer.ID, topic string, subscribe, ok bool) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	v := g.guestLocked(p)
 	if !subscribe {
 		delete(v.topics, topic)
-		return
+		return true
 	}
-	if _, known := v.topics[topic]; known || len(v.topics) < maxTopics {
-		v.topics[topic] = ok
+	if _, was := v.topics[topic]; len(topic) > maxTopic || !was && len(v.topics) >= maxTopics {
+		return false
 	}
+	v.topics[topic] = ok
+	return ok
 }
 
-// changed tells what the roster of a topic's pool has changed for p since it subscribed. It forgets what p announced where
-// that has to be announced anew.
-func (g *gate) changed(p peer.ID, topic string) (entered, left bool) {
-	ok := g.admits(p, topic)
+// announced gives the topics that p asked for, and whether it was let in.
+func (g *gate) announced(p peer.ID) map[string]bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	v := g.peers[p]
-	if v == nil {
-		return false, false
+	if v := g.peers[p]; v != nil {
+		return maps.Clone(v.topics)
 	}
-	was, asked := v.topics[topic]
-	if !asked || was == ok {
-		return false, false
+	return nil
+}
+
+// wrong tells whether p is in a topic that it does not belong in, or was kept out of one that it does.
+func (g *gate) wrong(p peer.ID) bool {
+	for topic, in := range g.announced(p) {
+		if g.f.roomOf(topic) != nil && in != g.admits(p, topic) {
+			return true
+		}
 	}
-	clear(v.topics)
-	return ok, was
+	return false
+}
+
+// restart forgets what p announced: it is to be announced anew.
+func (g *gate) restart(p peer.ID) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if v := g.peers[p]; v != nil {
+		clear(v.topics)
+	}
 }
 
 // gone forgets a peer that is no longer connected.

@@ -4,7 +4,10 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
+	"sync"
+	"time"
 
 	gossip "github.com/libp2p/go-libp2p-pubsub"
 	coreevent "github.com/libp2p/go-libp2p/core/event"
@@ -16,6 +19,7 @@ import (
 const (
 	maxRPC      = 64 << 10
 	gossipQueue = 256
+	quiet       = time.Second // after streams were ended, before ours is opened again
 )
 
 // mesh is the one GossipSub router of a feed.
@@ -24,6 +28,9 @@ type mesh struct {
 	ps    *gossip.PubSub
 	stop  context.CancelFunc
 	again coreevent.Emitter
+
+	mu   sync.Mutex
+	held map[peer.ID]time.Time // not to be greeted until then
 }
 
 func openMesh(f *Feed) (*mesh, error) {
@@ -39,11 +46,11 @@ func openMesh(f *Feed) (*mesh, error) {
 		_ = again.Close() // nothing was emitted
 		return nil, err
 	}
-	return &mesh{f: f, ps: ps, stop: stop, again: again}, nil
+	return &mesh{f: f, ps: ps, stop: stop, again: again, held: map[peer.ID]time.Time{}}, nil
 }
 
 func (g *gate) options() []gossip.Option {
-	quiet := slog.New(slog.DiscardHandler)
+	mute := slog.New(slog.DiscardHandler)
 	return []gossip.Option{
 		gossip.WithGossipSubProtocols([]protocol.ID{MeshProtocol}, features),
 		gossip.WithMessageSignaturePolicy(gossip.StrictSign),
@@ -58,8 +65,8 @@ func (g *gate) options() []gossip.Option {
 		gossip.WithPeerOutboundQueueSize(gossipQueue),
 		gossip.WithValidateQueueSize(gossipQueue),
 		gossip.WithRawTracer(&tracer{f: g.f}),
-		gossip.WithLogger(quiet),
-		gossip.WithRPCLogger(quiet),
+		gossip.WithLogger(mute),
+		gossip.WithRPCLogger(mute),
 	}
 }
 
@@ -117,22 +124,70 @@ func (m *mesh) leave(r *room, t *gossip.Topic, s *gossip.Subscription) {
 	_ = t.Close()
 }
 
-// review brings p's place in a room's topic in line with the roster. Subscriptions cannot be taken back or
-// given by us: a stream is ended instead, and what follows on it is judged anew.
-func (m *mesh) review(r *room, p peer.ID) {
-	entered, left := m.f.gate.changed(p, r.topic)
-	if left || !m.f.known(p) {
-		m.ps.BlacklistPeer(p)
+// review brings p's place in GossipSub in line with the rosters of all pools: out of it when it is a member of none, in it when
+// of any, and in the topics of its own. With thorough, also what GossipSub has lost by itself.
+func (m *mesh) review(p peer.ID, thorough bool) {
+	there := slices.Contains(m.ps.ListPeers(""), p)
+	switch known := m.f.known(p); {
+	case !known && there:
+		m.restart(p)
+	case known && (m.f.gate.wrong(p) || thorough && there && m.deaf(p)):
+		m.restart(p)
+	case known && !there:
+		m.greet(p)
 	}
-	if entered || left {
-		m.resetStreams(p, network.DirInbound)
+}
+
+// deaf tells whether p announced a topic that GossipSub has forgotten: it does when a stream to p dies and another connection
+// to p remains, and p, whose own stream lives, does not say it again.
+func (m *mesh) deaf(p peer.ID) bool {
+	for topic, in := range m.f.gate.announced(p) {
+		if in && m.f.gate.admits(p, topic) && !slices.Contains(m.ps.ListPeers(topic), p) {
+			return true
+		}
 	}
-	m.greet(p)
+	return false
+}
+
+// restart ends the streams from and to p. Its own comes back at once, with its topics, which are judged anew. Ours has to
+// wait until p has noticed that its stream died, for with that it forgets what we told it.
+func (m *mesh) restart(p peer.ID) {
+	if !m.hold(p) && m.f.known(p) {
+		return // under way
+	}
+	m.f.gate.restart(p)
+	m.ps.BlacklistPeer(p)
+	m.resetStreams(p, network.DirInbound)
+	for _, r := range m.f.all() {
+		if r.log.Member(p) {
+			time.AfterFunc(quiet, r.refresh.poke)
+			r.agenda.touch(p, time.Now().Add(quiet+quiet/2))
+		}
+	}
+}
+
+// hold keeps p from being greeted for a while; false while it is.
+func (m *mesh) hold(p peer.ID) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now := time.Now()
+	maps.DeleteFunc(m.held, func(_ peer.ID, until time.Time) bool { return !now.Before(until) })
+	if _, ok := m.held[p]; ok {
+		return false
+	}
+	m.held[p] = now.Add(quiet)
+	return true
+}
+
+func (m *mesh) holding(p peer.ID) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return time.Now().Before(m.held[p])
 }
 
 // greet has GossipSub open its stream to a member that it has none to: it was a stranger when it connected, or the stream failed.
 func (m *mesh) greet(p peer.ID) {
-	if !m.f.known(p) || m.f.host.Network().Connectedness(p) != network.Connected || slices.Contains(m.ps.ListPeers(""), p) {
+	if m.f.host.Network().Connectedness(p) != network.Connected || m.holding(p) {
 		return
 	}
 	if ok, err := m.f.host.Peerstore().SupportsProtocols(p, MeshProtocol); err != nil || len(ok) == 0 {

@@ -39,15 +39,17 @@ type book struct {
 	recs    map[event.Hash][]byte
 	logs    map[event.Writer][]event.Segment
 	reports map[string][]byte
-	from    []peer.ID // who handed segments over
-	calls   int       // of Append
-	failing error     // what Append gives, if not nil
+	from    []peer.ID       // who handed segments over
+	calls   int             // of Append
+	raws    map[string]bool // passed to Append
+	failing error           // what Append gives, if not nil
+	hold    chan struct{}   // Append waits for it, if not nil
 }
 
 func newBook(self peer.ID, pool event.PoolID, admin crypto.PubKey) *book {
 	return &book{
 		self: self, pool: pool, admin: admin, changed: make(chan struct{}),
-		recs: map[event.Hash][]byte{}, logs: map[event.Writer][]event.Segment{}, reports: map[string][]byte{},
+		recs: map[event.Hash][]byte{}, logs: map[event.Writer][]event.Segment{}, reports: map[string][]byte{}, raws: map[string]bool{},
 	}
 }
 
@@ -172,7 +174,16 @@ func (b *book) Append(_ context.Context, from peer.ID, raws [][]byte) error {
 	defer b.mu.Unlock()
 	defer b.tellLocked()
 	b.calls++
+	for _, raw := range raws {
+		b.raws[string(raw)] = true
+	}
 	b.from = append(b.from, from)
+	if hold := b.hold; hold != nil {
+		b.tellLocked()
+		b.mu.Unlock()
+		<-hold
+		b.mu.Lock()
+	}
 	if b.failing != nil {
 		return b.failing
 	}
@@ -278,7 +289,7 @@ type node struct {
 }
 
 // brisk has the feeds of tests try again soon, and never compare without cause.
-var brisk = pubsub.Config{Every: time.Hour, Retry: 50 * time.Millisecond, Jitter: 5 * time.Millisecond}
+var brisk = pubsub.Config{Every: time.Hour, Retry: 50 * time.Millisecond, Jitter: 5 * time.Millisecond, Frame: 3 * time.Second}
 
 func newHost(t testing.TB, more ...libp2p.Option) (host.Host, crypto.PrivKey) {
 	t.Helper()
@@ -317,6 +328,15 @@ func (w *world) node(c pubsub.Config, more ...libp2p.Option) *node {
 	})
 	w.t.Cleanup(n.stop)
 	return n
+}
+
+// nudge has an await ask again soon, where what it waits for is no change of the book.
+func (n *node) nudge() {
+	time.AfterFunc(10*time.Millisecond, func() {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		n.tellLocked()
+	})
 }
 
 // moved is what n's exchanges cost in all.

@@ -34,6 +34,7 @@ type room struct {
 	out     *outbox
 	in      chan delivery
 	refresh nudge
+	ticked  atomic.Bool // the next review is a thorough one
 	limits  *limits
 	bulk    atomic.Int64 // unix ns until which a big exchange is the only one to bring segments
 
@@ -166,7 +167,7 @@ func (r *room) limited(p peer.ID) bool {
 
 func (r *room) greetAll(m *mesh) {
 	for _, p := range r.f.host.Network().Peers() {
-		m.review(r, p)
+		m.review(p, false)
 		r.arrived(p)
 	}
 }
@@ -187,6 +188,7 @@ func (r *room) arrived(p peer.ID) {
 // reviewAll puts everybody in the place that the roster now gives him, and passes the roster on where it is not the one last
 // seen.
 func (r *room) reviewAll(m *mesh, roster *event.Hash) {
+	thorough := r.ticked.Swap(false)
 	r.mu.Lock()
 	for x := range r.talks {
 		if x.admitted.Load() && !r.log.Member(x.peer) {
@@ -195,7 +197,7 @@ func (r *room) reviewAll(m *mesh, roster *event.Hash) {
 	}
 	r.mu.Unlock()
 	for _, p := range r.f.host.Network().Peers() {
-		m.review(r, p)
+		m.review(p, thorough)
 		if r.log.Member(p) && !r.met(p) {
 			r.arrived(p)
 		}
@@ -281,6 +283,7 @@ func (r *room) meet(ctx context.Context) error {
 		case <-due.C:
 		case <-tick.C:
 			r.touchRandom()
+			r.ticked.Store(true)
 			r.refresh.poke() // whoever GossipSub lost without our knowledge comes back
 			tick.Reset(r.period())
 		}
