@@ -1,0 +1,170 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"syscall"
+	"time"
+
+	"github.com/bwaklog/meerkat/control"
+	"github.com/bwaklog/meerkat/node"
+	"github.com/coreos/go-systemd/v22/daemon"
+	"golang.org/x/sync/errgroup"
+)
+
+// stopWithin is how long a stop may take. What is not done then is abandoned,
+// which is safe: it is no different from a power cut.
+const stopWithin = 4500 * time.Millisecond
+
+var errAbandoned = errors.New("the node did not stop in time")
+
+// wish is the pool that up is to have, where dir is not "".
+type wish struct{ dir, ticket, file string }
+
+// up runs the node on its home until ctx ends.
+func (a *app) up(ctx context.Context, flags map[string][]string, w wish) error {
+	home, err := a.openHome(flags)
+	if err != nil {
+		return err
+	}
+	err = a.fulfil(ctx, home, w)
+	if err == nil {
+		err = a.run(ctx, home)
+	}
+	if errors.Is(err, errAbandoned) {
+		a.say("meerkat: %v; what was under way is taken up at the next start", errAbandoned)
+		return nil // and the home stays open: somebody still uses it
+	}
+	return errors.Join(err, home.Close())
+}
+
+// fulfil makes or joins the pool of w.dir, unless there is one.
+func (a *app) fulfil(ctx context.Context, home *node.Home, w wish) error {
+	if w.dir == "" {
+		return nil
+	}
+	dir, err := filepath.Abs(w.dir)
+	if err != nil {
+		return err
+	}
+	all, err := home.PoolList(ctx)
+	if err != nil {
+		return err
+	}
+	// Those that wait to be admitted count too: joining what is asked for, not making another.
+	if slices.ContainsFunc(all, func(p node.PoolInfo) bool { return slices.Contains(spellings(dir), p.Path) }) {
+		return nil
+	}
+	if w.ticket+w.file == "" {
+		p, err := home.Init(ctx, dir, "")
+		if err == nil {
+			a.say("made pool %s of %s", clean(p.Name), clean(p.Path))
+		}
+		return err
+	}
+	r, err := a.joinRequest(w.ticket, w.file, dir)
+	if err != nil {
+		return err
+	}
+	_, err = home.NoteJoin(r)
+	return err
+}
+
+// run runs the node and its front door.
+func (a *app) run(ctx context.Context, home *node.Home) error {
+	b, set := &bars{out: a.err}, home.Settings()
+	log := newLog(b, set)
+	n, err := node.New(node.Config{
+		Home: home, Log: log, Listen: set.Listen, Peers: set.Peers, Bootstrap: set.Bootstrap,
+		DHT: set.DHT, MDNS: set.MDNS, Relay: set.Relay, Name: set.Name,
+	})
+	if err != nil {
+		return err
+	}
+	l, err := control.Listen(a.home)
+	if err != nil {
+		return err
+	}
+	defer l.Close() // of use where the node never got ready; else Serve has closed it
+	hups := make(chan os.Signal, 1)
+	signal.Notify(hups, syscall.SIGHUP)
+	defer signal.Stop(hups)
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		return n.Run(ctx, func() {
+			g.Go(func() error { return control.Serve(ctx, l, n, log) })
+			g.Go(func() error { reloads(ctx, n, log, hups); return nil })
+			if a.hasBars() {
+				g.Go(func() error { b.follow(ctx, n.Watch); return nil })
+			}
+			ready(ctx, n, b)
+		})
+	})
+	return awaitStop(ctx, g)
+}
+
+func newLog(w io.Writer, s node.Settings) *slog.Logger {
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(s.LogLevel)) // the settings are checked
+	o := &slog.HandlerOptions{Level: level}
+	if s.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(w, o))
+	}
+	return slog.New(slog.NewTextHandler(w, o))
+}
+
+// ready tells whoever started us that the node serves.
+func ready(ctx context.Context, b control.Backend, w io.Writer) {
+	id, err := b.Identity(ctx)
+	if err != nil {
+		return // it is stopping already
+	}
+	fmt.Fprintf(w, "ready %s\n", id.ID)
+	_, _ = daemon.SdNotify(false, daemon.SdNotifyReady) // without systemd there is nobody to tell
+}
+
+// reloads reads the configuration again at each SIGHUP.
+func reloads(ctx context.Context, b control.Backend, log *slog.Logger, hups <-chan os.Signal) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hups:
+		}
+		_, _ = daemon.SdNotify(false, daemon.SdNotifyReloading)
+		if err := b.Reload(ctx); err != nil {
+			log.Error("reload", "err", err)
+		} else {
+			log.Info("configuration read again")
+		}
+		_, _ = daemon.SdNotify(false, daemon.SdNotifyReady)
+	}
+}
+
+// awaitStop waits for the node; once it has been told to stop, not for ever.
+func awaitStop(ctx context.Context, g *errgroup.Group) error {
+	done := make(chan error, 1)
+	go func() { done <- g.Wait() }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+	}
+	_, _ = daemon.SdNotify(false, daemon.SdNotifyStopping)
+	select {
+	case err := <-done:
+		if errors.Is(context.Cause(ctx), errInterrupted) && isCancel(err) {
+			return nil
+		}
+		return err
+	case <-time.After(stopWithin):
+		return errAbandoned
+	}
+}

@@ -1,0 +1,105 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/bwaklog/meerkat/control"
+	"github.com/bwaklog/meerkat/node"
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+)
+
+// watch shows the status and each change of it until ctx ends: drawn over
+// itself on a terminal, else a line for each pool that changed.
+func (a *app) watch(ctx context.Context, b control.Backend) error {
+	last := map[string]string{}
+	drawn := 0
+	return b.Watch(ctx, func(s node.Status) error {
+		s, err := a.only(s)
+		switch {
+		case err != nil:
+			return err
+		case a.json:
+			return a.object(s)
+		case a.wide:
+			drawn, err = a.redraw(s, drawn)
+			return err
+		}
+		return a.changed(s, last)
+	})
+}
+
+// redraw replaces the lines drawn before by the new ones.
+func (a *app) redraw(s node.Status, drawn int) (int, error) {
+	wide, high := a.screen()
+	lines := a.statusLines(s)
+	lines = lines[:min(len(lines), high-1)]
+	var b strings.Builder
+	if drawn > 0 {
+		fmt.Fprintf(&b, "\x1b[%dA\x1b[J", drawn)
+	}
+	for _, l := range lines {
+		b.WriteString(cut(l, wide) + "\n")
+	}
+	_, err := a.out.Write([]byte(b.String()))
+	return len(lines), err
+}
+
+func (a *app) screen() (wide, high int) {
+	if f, ok := a.out.(*os.File); ok {
+		if w, h, err := term.GetSize(int(f.Fd())); err == nil && w > 0 && h > 1 {
+			return w, h
+		}
+	}
+	return 80, 24
+}
+
+// cut keeps a line from wrapping; colours take no room.
+func cut(line string, wide int) string {
+	room := wide
+	for i := 0; i < len(line); {
+		if line[i] == '\x1b' {
+			end := strings.IndexByte(line[i:], 'm')
+			if end < 0 {
+				return line[:i]
+			}
+			i += end + 1
+			continue
+		}
+		if room--; room < 0 {
+			return line[:i] + "\x1b[0m"
+		}
+		_, n := utf8.DecodeRuneInString(line[i:])
+		i += n
+	}
+	return line
+}
+
+// changed prints a line for each pool whose line differs from its last one.
+func (a *app) changed(s node.Status, last map[string]string) error {
+	for _, p := range s.Pools {
+		line := fmt.Sprintf("%s\t%s\t%s here\t%d needs you", clean(p.Name), p.State, amount(p.WantedHere), p.NeedsYou)
+		if last[p.ID] == line {
+			continue
+		}
+		last[p.ID] = line
+		if err := a.print("%s", line); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *app) waitCmd() *cobra.Command {
+	return command("wait [--timeout 60s]", "Block until this node and every member online want nothing more", `  meerkat wait --timeout 60s && echo in sync`, takes(0, 0), func(ctx context.Context, _ []string) error {
+		return a.running(func(b control.Backend) error {
+			stop := a.showProgress(ctx, b.Watch)
+			defer stop()
+			return b.Wait(ctx)
+		})
+	})
+}
