@@ -15,7 +15,9 @@ type packer struct {
 }
 
 func newPacker() (*packer, error) {
-	enc, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(2), zstd.WithWindowSize(maxUnpacked), zstd.WithLowerEncoderMem(true))
+	// Single segment: else the size is left out where the contents are short.
+	enc, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(2), zstd.WithWindowSize(maxUnpacked), zstd.WithLowerEncoderMem(true),
+		zstd.WithSingleSegment(true))
 	if err != nil {
 		return nil, err
 	}
