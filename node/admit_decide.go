@@ -1,6 +1,7 @@
 package node
 
 import (
+	"context"
 	"errors"
 	"time"
 
@@ -172,27 +173,34 @@ func (a *Admission) find(id event.PoolID) *store.Pool {
 	return nil
 }
 
-// Approve lets a node that asks into a pool with a role; it has its answer
-// when it asks again. Errors are *Error.
-func (a *Admission) Approve(id event.PoolID, node peer.ID, role pool.Role) (pool.Member, error) {
-	name, ok := a.desk.find(node)
-	if !ok {
-		return pool.Member{}, trouble("no_request", nil, "%s does not ask to join", node)
+// Approve lets a node that asks into a pool; it has its answer when it asks
+// again. The node is named by its name, full id or a unique prefix of it; role
+// "" is writer. Errors are *Error.
+func (a *Admission) Approve(_ context.Context, id event.PoolID, node, role string) (peer.ID, error) {
+	if role == "" {
+		role = pool.Writer.String()
+	}
+	r, err := pool.ParseRole(role)
+	if err != nil {
+		return "", trouble("bad_role", nil, "there is no role %q", role)
+	}
+	p, name, err := a.desk.find(node)
+	if err != nil {
+		return "", err
 	}
 	st := a.find(id)
 	if st == nil {
-		return pool.Member{}, trouble("no_pool", nil, "this node has no pool %s", id)
+		return "", trouble("no_pool", nil, "this node has no pool %s", id)
 	}
-	if err := a.letIn(st, node, name, role); err != nil {
-		return pool.Member{}, err
+	if err := a.letIn(st, p, name, r); err != nil {
+		return "", err
 	}
-	if err := a.conf.Facts.Set(approvedPrefix+node.String(), id[:]); err != nil {
-		return pool.Member{}, trouble("failed", err, "the approval could not be stored")
+	if err := a.conf.Facts.Set(approvedPrefix+p.String(), id[:]); err != nil {
+		return "", trouble("failed", err, "the approval could not be stored")
 	}
-	a.desk.take(node)
+	a.desk.take(p)
 	a.conf.Asked()
-	m, _ := st.Roster().Member(node)
-	return m, nil
+	return p, nil
 }
 
 // letIn makes p a member by hand, unless it is one.
@@ -212,12 +220,14 @@ func (a *Admission) letIn(st *store.Pool, p peer.ID, name string, role pool.Role
 	return nil
 }
 
-// Deny refuses a node that asks, for a day. Errors are *Error.
-func (a *Admission) Deny(node peer.ID) error {
-	if _, ok := a.desk.find(node); !ok {
-		return trouble("no_request", nil, "%s does not ask to join", node)
+// Deny refuses a node that asks, for a day; it is named as in Approve. Errors
+// are *Error.
+func (a *Admission) Deny(_ context.Context, node string) error {
+	p, _, err := a.desk.find(node)
+	if err != nil {
+		return err
 	}
-	a.desk.deny(node, time.Now())
+	a.desk.deny(p, time.Now())
 	a.conf.Asked()
 	return nil
 }

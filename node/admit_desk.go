@@ -2,6 +2,7 @@ package node
 
 import (
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -91,15 +92,27 @@ func (d *desk) makeRoom(now time.Time) bool {
 	return true
 }
 
-// find is the name that p gave with its request.
-func (d *desk) find(p peer.ID) (name string, ok bool) {
+// find is the request that a person means by its node's name, full id or a
+// unique prefix of it.
+func (d *desk) find(node string) (peer.ID, string, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	r := d.waiting[p]
-	if r == nil {
-		return "", false
+	var hits []peer.ID
+	for p, r := range d.waiting {
+		if r.ID == node {
+			return p, r.Name, nil
+		}
+		if r.Name == node || node != "" && strings.HasPrefix(r.ID, node) {
+			hits = append(hits, p)
+		}
 	}
-	return r.Name, true
+	switch len(hits) {
+	case 0:
+		return "", "", trouble("no_request", nil, "no node called %q asks to join", node)
+	case 1:
+		return hits[0], d.waiting[hits[0]].Name, nil
+	}
+	return "", "", trouble("which_node", nil, "several requests match %q", node)
 }
 
 // take ends p's request.
