@@ -26,13 +26,18 @@ func (s State) Add(l Leaf) (State, bool) {
 	if !l.Event.Ctx.Leq(s.Covered) {
 		next.Covered = s.Covered.Join(l.Event.Ctx)
 	}
-	maximal := !slices.ContainsFunc(s.leaves(), func(x Leaf) bool { return outranks(x, l) })
-	if next.Covered.Covers(l.Dot) && !maximal {
+	all := append(slices.Clone(s.leaves()), l)
+	if next.Covered.Covers(l.Dot) && !maximal(l, all) {
 		return s, false // Covered did not grow: whoever outranks l has its ctx
 	}
-	next.keep(s.Live, l)
-	next.keep(s.Witness, l)
-	next.place(l, maximal)
+	// A leaf that was neither live nor maximal before is neither now, so those at hand are enough.
+	for _, x := range all {
+		if !next.Covered.Covers(x.Dot) {
+			next.Live = insert(next.Live, x)
+		} else if maximal(x, all) {
+			next.Witness = insert(next.Witness, x)
+		}
+	}
 	return next, true
 }
 
@@ -57,21 +62,8 @@ func outranks(x, l Leaf) bool {
 	return !x.Event.Ctx.Leq(l.Event.Ctx) || x.Hash.Compare(l.Hash) > 0
 }
 
-// keep takes over those of the old leaves that are still live, or still maximal now that l is there.
-func (s *State) keep(old []Leaf, l Leaf) {
-	for _, o := range old {
-		s.place(o, !outranks(l, o))
-	}
-}
-
-// place puts a leaf where it belongs. A leaf that was live may be maximal or not; one that is neither is dropped.
-func (s *State) place(l Leaf, maximal bool) {
-	switch {
-	case !s.Covered.Covers(l.Dot):
-		s.Live = insert(s.Live, l)
-	case maximal:
-		s.Witness = insert(s.Witness, l)
-	}
+func maximal(l Leaf, all []Leaf) bool {
+	return !slices.ContainsFunc(all, func(x Leaf) bool { return outranks(x, l) })
 }
 
 func insert(ls []Leaf, l Leaf) []Leaf {
