@@ -1,0 +1,276 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/p2p/protocol/ping"
+
+	"github.com/bwaklog/meerkat/event"
+)
+
+const (
+	watchPause = 250 * time.Millisecond
+	waitPoll   = 50 * time.Millisecond
+	waitCalm   = 3 // polls in a row that must find nothing to do
+	pingWait   = 10 * time.Second
+)
+
+// Identity says who this node is and where it listens.
+func (n *Node) Identity(context.Context) (IDInfo, error) {
+	return IDInfo{Schema: SchemaID, ID: n.self.String(), Name: n.home.Name(), Addrs: n.Addrs()}, nil
+}
+
+// Status gives the node's state now.
+func (n *Node) Status(context.Context) (Status, error) {
+	in, out := n.swarm.Counters()
+	rateIn, rateOut := n.swarm.Rates()
+	s := Status{
+		Schema: SchemaStatus, Pools: []PoolStatus{}, Joining: n.joiner.pending(),
+		Node: NodeStatus{
+			ID: n.self.String(), Name: n.home.Name(), Version: Version, Addrs: n.Addrs(),
+			UptimeMs: time.Since(n.started).Milliseconds(), Reachability: "unknown",
+		},
+		Transfer: Transfer{BytesIn: in, BytesOut: out, RateIn: int64(rateIn), RateOut: int64(rateOut)},
+	}
+	requests := len(n.admit.Requests())
+	for _, r := range n.all() {
+		p := r.status()
+		p.Requests = requests
+		p.NeedsYou += requests
+		s.Pools = append(s.Pools, p)
+	}
+	slices.SortFunc(s.Pools, func(a, b PoolStatus) int { return strings.Compare(a.Name, b.Name) })
+	return s, nil
+}
+
+// Watch calls f with the status at once and after each change.
+func (n *Node) Watch(ctx context.Context, f func(Status) error) error {
+	var last string
+	for {
+		s, err := n.Status(ctx)
+		if err != nil {
+			return err
+		}
+		if now := fingerprint(s); now != last {
+			if err := f(s); err != nil {
+				return err
+			}
+			last = now
+		}
+		if !sleep(ctx, watchPause) {
+			return nil
+		}
+	}
+}
+
+// fingerprint tells two statuses apart by what a person would see change.
+func fingerprint(s Status) string {
+	s.Node.UptimeMs = 0
+	for i := range s.Pools {
+		for j := range s.Pools[i].Members {
+			if s.Pools[i].Members[j].Online {
+				s.Pools[i].Members[j].LastSeen = nil
+			}
+		}
+	}
+	return fmt.Sprintf("%+v", s)
+}
+
+// Wait blocks until this node and every member online want nothing more.
+func (n *Node) Wait(ctx context.Context) error {
+	calm := 0
+	for {
+		why := n.unrest()
+		if why == "" {
+			calm++
+		} else {
+			calm = 0
+		}
+		if calm >= waitCalm {
+			return nil
+		}
+		if !sleep(ctx, waitPoll) {
+			return &Error{
+				Code: "timeout", Message: "not in sync yet (" + n.unrest() + ")",
+				Hint: `"meerkat status" shows what is waiting`, Exit: 6,
+			}
+		}
+	}
+}
+
+// unrest says what still moves, or "".
+func (n *Node) unrest() string {
+	for _, p := range n.joiner.pending() {
+		return "still joining into " + p.Path
+	}
+	for _, r := range n.all() {
+		if why := r.unrest(); why != "" {
+			return r.name() + ": " + why
+		}
+	}
+	return ""
+}
+
+func (r *replica) unrest() string {
+	f := r.facts0()
+	switch {
+	case f.halted != "":
+		return "halted: " + f.halted
+	case !f.started || f.scanning:
+		return "looking at the folder"
+	case f.wanted.Files > 0:
+		return fmt.Sprintf("%d files are still to come", f.wanted.Files)
+	case f.applying || f.unsettled > 0:
+		return "changes are being applied"
+	}
+	heads := r.st.Heads()
+	for _, m := range r.st.Roster().Members() {
+		if m.ID == r.self || !r.links.online(m.ID) {
+			continue
+		}
+		if why := restless(r.reports.get(m.ID), heads); why != "" {
+			return m.Name + " " + why
+		}
+	}
+	return ""
+}
+
+// restless says what a member that is online still has to do, or "".
+func restless(rep *report, heads []event.Head) string {
+	switch {
+	case rep == nil || rep.Leaving:
+		return "has not said what it has"
+	case !rep.covers(heads):
+		return "does not know the newest changes"
+	case rep.ahead(heads):
+		return "knows changes that are not here yet"
+	case rep.Wanted.Files > 0:
+		return fmt.Sprintf("still lacks %d files", rep.Wanted.Files)
+	case rep.Busy:
+		return "is looking at its folder"
+	}
+	return ""
+}
+
+// Scan blocks until path and what is below it is scanned and published.
+func (n *Node) Scan(ctx context.Context, name, path string) error {
+	r, err := n.pick(name)
+	if err != nil {
+		return err
+	}
+	if path == "" || path == "." {
+		return r.scanNowAll(ctx)
+	}
+	p, err := event.ParsePath([]byte(strings.TrimSuffix(path, "/")))
+	if err != nil {
+		return &Error{
+			Code: "bad_path", Message: fmt.Sprintf("%q is not a path in the pool", path),
+			Hint: "give it relative to the pool's folder", Exit: 4, Err: err,
+		}
+	}
+	return r.scanNowPath(ctx, p)
+}
+
+// pick finds the pool that a person means.
+func (n *Node) pick(name string) (*replica, error) {
+	var hits []*replica
+	all := n.all()
+	for _, r := range all {
+		id := r.id.String()
+		if name == "" || r.name() == name || (len(name) >= 4 && strings.HasPrefix(id, name)) {
+			hits = append(hits, r)
+		}
+	}
+	switch {
+	case len(hits) == 1:
+		return hits[0], nil
+	case len(all) == 0:
+		return nil, &Error{Code: "no_pool", Message: "this node has no pool", Hint: `make one with "meerkat init DIR", or join one`, Exit: 4}
+	case len(hits) == 0:
+		return nil, &Error{Code: "no_pool", Message: fmt.Sprintf("no pool is called %q", name), Hint: `"meerkat pool ls" lists them`, Exit: 4}
+	}
+	return nil, &Error{Code: "which_pool", Message: "this node has several pools", Hint: "say which one with --pool NAME", Exit: 2}
+}
+
+// Ping asks a member for one sign of life over the best link.
+func (n *Node) Ping(ctx context.Context, member string) (PingInfo, error) {
+	id, err := n.pickMember(member)
+	if err != nil {
+		return PingInfo{}, err
+	}
+	out := PingInfo{Schema: SchemaPing, ID: id.String(), Link: Link{Kind: "none"}}
+	ctx, cancel := context.WithTimeout(ctx, pingWait)
+	defer cancel()
+	if err := n.host.Connect(ctx, peer.AddrInfo{ID: id}); err != nil {
+		return out, &Error{
+			Code: "unreachable", Message: "cannot reach " + member,
+			Hint: "is it running, and on a network that this one can reach?", Exit: 6, Err: firstLine(err),
+		}
+	}
+	ctx = network.WithAllowLimitedConn(ctx, "ping")
+	res := <-ping.Ping(ctx, n.host, id)
+	if res.Error != nil {
+		return out, &Error{Code: "unreachable", Message: member + " does not answer", Exit: 6, Err: firstLine(res.Error)}
+	}
+	out.OK, out.RTTms, out.Link = true, max(res.RTT.Milliseconds(), 0), n.links.Link(id)
+	out.Link.RTTms = out.RTTms
+	return out, nil
+}
+
+// pickMember finds the node that a person means among all pools' members.
+func (n *Node) pickMember(name string) (peer.ID, error) {
+	hits := map[peer.ID]bool{}
+	for _, r := range n.all() {
+		for _, m := range r.st.Roster().Members() {
+			id := m.ID.String()
+			if id == name || m.Name == name || (len(name) >= 6 && (strings.HasPrefix(id, name) || strings.HasSuffix(id, name))) {
+				hits[m.ID] = true
+			}
+		}
+	}
+	if len(hits) == 1 {
+		for id := range hits {
+			return id, nil
+		}
+	}
+	if len(hits) > 1 {
+		return "", &Error{Code: "which_node", Message: fmt.Sprintf("several members match %q", name), Hint: "give more of the id", Exit: 2}
+	}
+	return "", &Error{Code: "no_node", Message: fmt.Sprintf("no member is called %q", name), Hint: `"meerkat peer ls" lists them`, Exit: 4}
+}
+
+// Events gives what happened behind the cursor since, and with follow goes on.
+func (n *Node) Events(ctx context.Context, since string, follow bool, f func(EventInfo) error) error {
+	return n.diary.follow(ctx, since, follow, f)
+}
+
+// Log gives the signed changes that req selects, oldest first.
+func (n *Node) Log(ctx context.Context, req LogRequest, f func(ChangeInfo) error) error {
+	r, err := n.pick(req.Pool)
+	if err != nil {
+		return err
+	}
+	return r.history(ctx, req, f)
+}
+
+// firstLine is the first line of an error of libp2p, which lists every address
+// that was tried on lines of their own.
+func firstLine(err error) error {
+	s, _, _ := strings.Cut(err.Error(), "\n")
+	return errors.New(s)
+}
+
+// asTimeout turns the end of ctx into an error for people.
+func asTimeout(err error, what string) error {
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+		return &Error{Code: "timeout", Message: what + " took too long", Hint: "give it more time with --timeout", Exit: 6, Err: err}
+	}
+	return err
+}

@@ -1,0 +1,402 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/bwaklog/meerkat/event"
+	"github.com/bwaklog/meerkat/folder"
+	"github.com/bwaklog/meerkat/store"
+)
+
+const (
+	// roundMost is how many needs are planned together: a rename is seen as one
+	// only within a round.
+	roundMost = 8192
+	applyMost = 1024 // steps of one Apply
+	// floodEvents in one go means that more are coming: waiting a moment lets
+	// renames meet.
+	floodEvents = 64
+	floodPause  = 60 * time.Millisecond
+	floodMost   = 1500 * time.Millisecond
+	blockedWait = 10 * time.Second
+	nobodyWait  = 3 * time.Second
+)
+
+const (
+	reasonIgnored = store.Ignored
+	reasonNobody  = "unavailable"
+)
+
+// convergeLoop makes the folder as the pool wants it, whenever the two differ.
+func (r *replica) convergeLoop(ctx context.Context) error {
+	var blocked blockade
+	for {
+		wait, err := r.convergeTurn(ctx, &blocked)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			r.log.Warn("apply", "pool", r.name(), "err", err)
+			wait = blockedWait
+		}
+		if !r.awaitApply(ctx, wait) {
+			return nil
+		}
+	}
+}
+
+// awaitApply waits for a nudge, or for d where it is not zero.
+func (r *replica) awaitApply(ctx context.Context, d time.Duration) bool {
+	var retry <-chan time.Time
+	if d > 0 {
+		t := time.NewTimer(d)
+		defer t.Stop()
+		retry = t.C
+	}
+	select {
+	case <-ctx.Done():
+		return false
+	case <-r.applyNow.c:
+	case <-retry:
+	}
+	return true
+}
+
+// blockade remembers when things that could not be applied are tried again.
+type blockade struct{ again time.Time }
+
+func (b *blockade) over() bool { return time.Now().After(b.again) }
+
+// convergeTurn works off all needs that can be worked off now, and says when
+// to look again though nothing happens.
+func (r *replica) convergeTurn(ctx context.Context, b *blockade) (time.Duration, error) {
+	if !r.scanned() {
+		return 0, nil // the folder is looked at before it is touched
+	}
+	if !r.guarded() {
+		return guardEvery, nil
+	}
+	r.letFloodPass(ctx)
+	next, err := r.settleDue()
+	if err != nil {
+		return 0, err
+	}
+	retry := b.over() || r.someoneCame.Swap(false)
+	if retry {
+		b.again = time.Now().Add(blockedWait)
+	}
+	left, err := r.workOff(ctx, retry)
+	if err != nil {
+		return 0, err
+	}
+	if left > 0 {
+		next = sooner(next, nobodyWait)
+		b.again = time.Now().Add(nobodyWait)
+	}
+	return next, nil
+}
+
+// met wakes what waits for a member: one came or went. It never blocks.
+func (r *replica) met() {
+	r.someoneCame.Store(true)
+	r.applyNow.poke()
+	r.reportNow.poke()
+}
+
+func sooner(a, b time.Duration) time.Duration {
+	if a == 0 || b < a {
+		return b
+	}
+	return a
+}
+
+// letFloodPass waits while many events are coming in, so that the two halves
+// of a rename are planned together.
+func (r *replica) letFloodPass(ctx context.Context) {
+	end := time.Now().Add(floodMost)
+	for r.takeRecent() > floodEvents && time.Now().Before(end) {
+		if !sleep(ctx, floodPause) {
+			return
+		}
+	}
+}
+
+func (r *replica) takeRecent() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n := r.recent
+	r.recent = 0
+	return n
+}
+
+func (r *replica) scanned() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.first
+}
+
+// workOff goes through all needs once, again and again while that changes
+// something; it returns how many wait for something else.
+func (r *replica) workOff(ctx context.Context, retry bool) (left int, err error) {
+	defer r.setApplying(false)
+	for {
+		did := 0
+		left = 0
+		for after := event.Path(""); ; {
+			needs := r.st.Needs(after, roundMost)
+			if len(needs) == 0 {
+				break
+			}
+			after = needs[len(needs)-1].Path
+			n, waits, err := r.round(ctx, needs, retry)
+			if err != nil {
+				return left, err
+			}
+			did, left = did+n, left+waits
+		}
+		if did == 0 || ctx.Err() != nil {
+			return left, ctx.Err()
+		}
+		retry = false
+	}
+}
+
+// round plans needs together and carries them out; it returns how many were
+// done and how many wait.
+func (r *replica) round(ctx context.Context, needs []store.Need, retry bool) (did, waits int, err error) {
+	var o order
+	for _, n := range needs {
+		if n.Reason == reasonIgnored {
+			continue
+		}
+		if n.Reason != "" && !retry {
+			waits++
+			continue
+		}
+		if err := o.add(r, n); err != nil {
+			return 0, 0, err
+		}
+	}
+	if len(o.wants) == 0 {
+		return 0, waits, nil
+	}
+	ready, fetch := o.split(folder.Plan(o.wants))
+	n, err := r.applyAll(ctx, ready, o.views)
+	if err != nil {
+		return n, waits, err
+	}
+	m, err := r.fetchAll(ctx, fetch, o.views)
+	return n + m, waits + len(ready) + len(fetch) - n - m, err
+}
+
+// order is what one round wants.
+type order struct {
+	wants []folder.Want
+	views map[event.Path]event.View
+}
+
+// add looks up what has to be known about one need.
+func (o *order) add(r *replica, n store.Need) error {
+	view, err := r.st.View(n.Path)
+	if err != nil {
+		return err
+	}
+	have, known, err := r.st.Have(n.Path)
+	if err != nil {
+		return err
+	}
+	v := view.Value
+	if on, _ := r.fold.Ignored(n.Path, v.Kind == event.Dir || have.Known.Value.Kind == event.Dir); on {
+		return r.st.SetReason(n.Path, reasonIgnored, "")
+	}
+	w := folder.Want{
+		Path: n.Path, Value: v,
+		Have: folder.Have{Value: have.Known.Value, Stat: folderStat(have.Stat), Exists: known},
+	}
+	if v.Kind == event.File && v.Size > 0 && !(known && v.SameContent(have.Known.Value)) {
+		if w.Local, err = r.localCopies(v); err != nil {
+			return err
+		}
+	}
+	if o.views == nil {
+		o.views = map[event.Path]event.View{}
+	}
+	o.wants, o.views[n.Path] = append(o.wants, w), view
+	return nil
+}
+
+// localCopies lists files on this disk that hold the whole content of v.
+func (r *replica) localCopies(v event.Value) ([]folder.Local, error) {
+	homes, err := r.st.Copies(v.Root, 4)
+	if err != nil {
+		return nil, err
+	}
+	var out []folder.Local
+	for _, h := range homes {
+		l := folder.Local{Place: folder.Place{Path: h.Path, Version: h.Version}}
+		if !h.Version {
+			have, ok, err := r.st.Have(h.Path)
+			if err != nil {
+				return nil, err
+			}
+			if !ok {
+				continue
+			}
+			l.Stat = folderStat(have.Stat)
+		}
+		out = append(out, l)
+	}
+	return out, nil
+}
+
+// split separates what can be applied from what has to be fetched first.
+func (o *order) split(steps []folder.Step) (ready, fetch []folder.Step) {
+	for _, s := range steps {
+		if s.How == folder.Fetch {
+			fetch = append(fetch, s)
+		} else {
+			ready = append(ready, s)
+		}
+	}
+	return ready, fetch
+}
+
+// applyAll applies steps in batches and counts those that are done.
+func (r *replica) applyAll(ctx context.Context, steps []folder.Step, views map[event.Path]event.View) (int, error) {
+	did := 0
+	for _, part := range chunksOf(steps, applyMost) {
+		n, err := r.apply(ctx, part, views)
+		did += n
+		if err != nil {
+			return did, err
+		}
+	}
+	return did, nil
+}
+
+// chunksOf cuts steps into parts of at most n. Moves and the steps they take
+// from must stay together, so a plan with moves is not cut.
+func chunksOf(steps []folder.Step, n int) [][]folder.Step {
+	for _, s := range steps {
+		if s.How == folder.Move && len(steps) > 0 {
+			return [][]folder.Step{steps}
+		}
+	}
+	var out [][]folder.Step
+	for len(steps) > n {
+		out = append(out, steps[:n])
+		steps = steps[n:]
+	}
+	if len(steps) > 0 {
+		out = append(out, steps)
+	}
+	return out
+}
+
+// apply carries out one batch and makes the index follow. The disk is held
+// from the moment when names begin to change until the index says so too.
+func (r *replica) apply(ctx context.Context, steps []folder.Step, views map[event.Path]event.View) (int, error) {
+	r.setApplying(true)
+	held := false
+	defer func() {
+		if held {
+			r.disk.Unlock()
+		}
+	}()
+	outcomes, err := r.fold.Apply(ctx, steps, folder.Options{
+		Begin: func(steps []folder.Step) error {
+			r.disk.Lock()
+			held = true
+			return r.st.Begin(intents(steps))
+		},
+		Known: func(p event.Path) bool {
+			_, ok, err := r.st.Have(p)
+			return ok && err == nil
+		},
+		Ignored: func(p event.Path, dir bool) bool {
+			on, _ := r.fold.Ignored(p, dir)
+			return on
+		},
+	})
+	if err != nil {
+		var g *folder.GuardError
+		if errors.As(err, &g) {
+			r.halt(err.Error())
+		}
+		return 0, err
+	}
+	return r.follow(steps, outcomes, views)
+}
+
+func intents(steps []folder.Step) []store.Intent {
+	out := make([]store.Intent, 0, len(steps))
+	for _, s := range steps {
+		out = append(out, store.Intent{Path: s.Path, Old: s.Have.Value, New: s.Want, OldStat: storeStat(s.Have.Stat)})
+	}
+	return out
+}
+
+// follow makes the index say what Apply did.
+func (r *replica) follow(steps []folder.Step, outcomes []folder.Outcome, views map[event.Path]event.View) (int, error) {
+	tx := store.Tx{Put: make(map[event.Path]store.Have, len(outcomes))}
+	var notes []note
+	for i, o := range outcomes {
+		tx.Close = append(tx.Close, o.Path)
+		if o.Version != nil && !o.Version.Root.IsZero() {
+			tx.AddVersions = append(tx.AddVersions, store.Version{Path: o.Version.Path, Root: o.Version.Root})
+		}
+		for _, p := range o.Dirty {
+			r.markDirty(p, false)
+		}
+		switch o.Result {
+		case folder.Done, folder.Kept:
+			tx.Put[o.Path] = store.Have{Known: knownOf(views[o.Path]), Stat: storeStat(o.Stat), Racy: o.Racy}
+			if m, ok := r.manifestOf(steps[i].Want); ok {
+				tx.Manifests = append(tx.Manifests, m)
+			}
+		case folder.Blocked:
+			notes = append(notes, note{o.Path, o.Problem.Code, o.Problem.Message})
+		case folder.Waits, folder.Changed, folder.Lacking:
+		}
+	}
+	if _, err := r.st.Commit(tx); err != nil {
+		return 0, err
+	}
+	r.reportNow.poke()
+	return len(tx.Put), r.note0(notes)
+}
+
+// note is why one path waits.
+type note struct {
+	path            event.Path
+	reason, message string
+}
+
+func (r *replica) note0(notes []note) error {
+	for _, n := range notes {
+		if err := r.st.SetReason(n.path, n.reason, n.message); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *replica) setApplying(on bool) {
+	r.mu.Lock()
+	r.applying = on
+	r.mu.Unlock()
+}
+
+// inParallel runs f on each task, at most n at once.
+func inParallel[T any](ctx context.Context, n int, tasks []T, f func(context.Context, T) error) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(n)
+	for _, t := range tasks {
+		g.Go(func() error { return f(ctx, t) })
+	}
+	return g.Wait()
+}

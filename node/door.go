@@ -1,0 +1,190 @@
+package node
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/bwaklog/meerkat/event"
+	"github.com/bwaklog/meerkat/pool"
+	"github.com/bwaklog/meerkat/pubsub"
+	"github.com/bwaklog/meerkat/store"
+)
+
+// A replica is the pubsub.Log of its pool: the one door through which other
+// nodes' events and records come in.
+
+// ID names the pool.
+func (r *replica) ID() event.PoolID { return r.id }
+
+// Topic is the pool's GossipSub topic: a keyed hash that says nothing to
+// those who are not members.
+func (r *replica) Topic() string {
+	secret := r.st.Roster().Secret()
+	m := hmac.New(sha256.New, secret[:])
+	m.Write([]byte("meerkat topic v1"))
+	return hex.EncodeToString(m.Sum(nil))
+}
+
+// Member reports whether p belongs to the pool now.
+func (r *replica) Member(p peer.ID) bool {
+	_, ok := r.st.Roster().Member(p)
+	return ok
+}
+
+// Removed reports whether p was a member and was removed.
+func (r *replica) Removed(p peer.ID) bool {
+	_, ok := r.st.Roster().Removed(p)
+	return ok
+}
+
+// RosterDigest names the set of roster records.
+func (r *replica) RosterDigest() event.Hash { return r.st.Roster().Digest() }
+
+// RosterHashes lists the roster's records.
+func (r *replica) RosterHashes() []event.Hash {
+	var out []event.Hash
+	for _, rec := range r.st.Roster().Records() {
+		out = append(out, rec.Hash)
+	}
+	return out
+}
+
+// RosterRecords returns the records among hashes that are known here.
+func (r *replica) RosterRecords(hashes []event.Hash) [][]byte {
+	wanted := make(map[event.Hash]bool, len(hashes))
+	for _, h := range hashes {
+		wanted[h] = true
+	}
+	var out [][]byte
+	for _, rec := range r.st.Roster().Records() {
+		if wanted[rec.Hash] {
+			out = append(out, rec.Raw)
+		}
+	}
+	return out
+}
+
+// AddRosterRecords takes in records that somebody showed; those that no member
+// with the right to make them has signed change nothing.
+func (r *replica) AddRosterRecords(_ context.Context, _ peer.ID, raws [][]byte) error {
+	recs := make([]pool.Record, 0, len(raws))
+	for _, raw := range raws {
+		rec, err := pool.OpenRecord(raw)
+		if err != nil {
+			return fmt.Errorf("roster record: %w", err)
+		}
+		recs = append(recs, rec)
+	}
+	added, err := r.st.AddRecords(recs)
+	if err != nil {
+		return err
+	}
+	if added > 0 {
+		r.rosterChanged()
+	}
+	return nil
+}
+
+func (r *replica) rosterChanged() {
+	r.feed.Refresh(r.id)
+	r.links.poke.poke()
+	r.reportNow.poke()
+	r.emit("pool.members", "", r.self, "")
+}
+
+// Heads is how far each writer's log is known here.
+func (r *replica) Heads() []event.Head { return r.st.Heads() }
+
+// Summary is the digest of the pool's state.
+func (r *replica) Summary() event.Sum { return r.st.Stats().State }
+
+// After returns raw segments of w behind seq.
+func (r *replica) After(w event.Writer, seq uint64, most int) ([][]byte, error) {
+	return r.st.After(w, seq, most)
+}
+
+// Append verifies segments and makes them durable; the disk follows later.
+func (r *replica) Append(_ context.Context, from peer.ID, raws [][]byte) error {
+	segs := make([]event.Segment, 0, len(raws))
+	for _, raw := range raws {
+		seg, err := event.OpenSegment(r.id, raw)
+		if err != nil {
+			return fmt.Errorf("segment from %s: %w", from, err)
+		}
+		segs = append(segs, seg)
+	}
+	res, err := r.st.Append(segs...)
+	var gap store.ErrGap
+	var fork store.ErrFork
+	switch {
+	case errors.As(err, &gap):
+		err = fmt.Errorf("%w: %w", pubsub.ErrGap, err)
+	case errors.As(err, &fork):
+		r.forked(fork)
+		err = nil
+	}
+	if res.New > 0 {
+		r.tell(segs)
+		r.mu.Lock()
+		r.recent += res.New
+		r.mu.Unlock()
+		r.applyNow.poke()
+		r.reportNow.poke()
+	}
+	return err
+}
+
+// forked tells about a writer that signed two things for one seq.
+func (r *replica) forked(f store.ErrFork) {
+	r.log.Warn("fork", "pool", r.name(), "err", f)
+	r.emit("member.forked", "", f.Writer.Node, f.Error())
+}
+
+// tell shows remote changes to `meerkat events`.
+func (r *replica) tell(segs []event.Segment) {
+	for _, s := range segs {
+		for _, l := range s.Leaves {
+			if l.Event.HLC != 0 {
+				r.clock.Observe(l.Event.HLC)
+			}
+			kind := "file.changed"
+			if !l.Event.Value.Live() {
+				kind = "file.deleted"
+			}
+			r.emit(kind, l.Event.Path, s.Writer.Node, "")
+		}
+	}
+}
+
+// Report takes in what a member said of itself.
+func (r *replica) Report(_ context.Context, _ peer.ID, raw []byte) {
+	rep, err := openReport(r.id, raw)
+	if err != nil {
+		r.log.Debug("report", "err", err)
+		return
+	}
+	if !r.Member(rep.Node) || !r.reports.add(rep, raw) {
+		return
+	}
+	r.learn(rep)
+}
+
+// Reports are the newest ones of all members, this node included.
+func (r *replica) Reports() [][]byte { return r.reports.all() }
+
+// learn uses what a report says: addresses to dial, events to ask for.
+func (r *replica) learn(rep *report) {
+	if rep.Node == r.self {
+		return
+	}
+	r.keepReport(rep.Node)
+	if len(rep.Addrs) > 0 {
+		r.links.Found(peer.AddrInfo{ID: rep.Node, Addrs: rep.Addrs})
+	}
+}

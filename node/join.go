@@ -1,0 +1,291 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/bwaklog/meerkat/pool"
+)
+
+const (
+	joinRetry   = 2 * time.Second
+	joinAskWait = 15 * time.Second
+)
+
+// joiner carries out the joins that are pending: it asks whoever may admit,
+// again and again, until this node is admitted or refused.
+type joiner struct {
+	n    *Node
+	poke nudge
+
+	mu    sync.Mutex
+	jobs  []*joinJob
+	found map[peer.ID]bool // met on the LAN while a join was pending
+}
+
+// joinJob is one pending join.
+type joinJob struct {
+	PendingJoin
+	ticket *pool.Ticket // nil: by id
+	target peer.ID      // by id
+	done   chan struct{}
+	info   PoolInfo
+	err    error
+	last   error // why the last attempt came to nothing; under joiner.mu
+}
+
+func newJoiner(n *Node) *joiner {
+	return &joiner{n: n, poke: newNudge(), found: map[peer.ID]bool{}}
+}
+
+// Run works on pending joins until ctx ends.
+func (j *joiner) Run(ctx context.Context) error {
+	j.load()
+	for {
+		for _, job := range j.open() {
+			j.attempt(ctx, job)
+		}
+		if !j.pause(ctx) {
+			return nil
+		}
+	}
+}
+
+// load takes up the joins that were pending when the node was stopped.
+func (j *joiner) load() {
+	for _, p := range j.n.home.PendingJoins() {
+		if _, err := j.add(p); err != nil {
+			j.n.log.Warn("pending join", "dir", p.Dir, "err", err)
+		}
+	}
+}
+
+// pause waits until there is something to try again.
+func (j *joiner) pause(ctx context.Context) bool {
+	var again <-chan time.Time
+	if len(j.open()) > 0 {
+		t := time.NewTimer(joinRetry)
+		defer t.Stop()
+		again = t.C
+	}
+	select {
+	case <-ctx.Done():
+		return false
+	case <-again:
+	case <-j.poke.c:
+	}
+	return true
+}
+
+// add takes in a join that the home has noted.
+func (j *joiner) add(p PendingJoin) (*joinJob, error) {
+	job := &joinJob{PendingJoin: p, done: make(chan struct{})}
+	if p.Ticket != "" {
+		t, err := pool.ParseTicket(p.Ticket)
+		if err != nil {
+			return nil, err
+		}
+		job.ticket = &t
+	} else {
+		id, err := parseNode(p.Node)
+		if err != nil {
+			return nil, err
+		}
+		job.target = id.ID
+		j.n.links.Found(id)
+	}
+	j.mu.Lock()
+	j.jobs = append(j.jobs, job)
+	j.mu.Unlock()
+	j.poke.poke()
+	return job, nil
+}
+
+func (j *joiner) open() []*joinJob {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return slices.Clone(j.jobs)
+}
+
+// pending lists the joins that have not been decided.
+func (j *joiner) pending() []PoolInfo {
+	var out []PoolInfo
+	for _, job := range j.open() {
+		out = append(out, job.Info())
+	}
+	return out
+}
+
+// Found remembers who was met while joins are pending.
+func (j *joiner) Found(p peer.AddrInfo) {
+	j.mu.Lock()
+	waiting := len(j.jobs) > 0
+	fresh := waiting && !j.found[p.ID]
+	if fresh && len(j.found) < 256 {
+		j.found[p.ID] = true
+	}
+	j.mu.Unlock()
+	if fresh {
+		j.poke.poke()
+	}
+}
+
+// lanNames are the names under which those who may admit show themselves.
+func (j *joiner) lanNames() []string {
+	var out []string
+	for _, job := range j.open() {
+		if job.ticket != nil {
+			out = append(out, lanName("pool", job.ticket.Pool[:]))
+		} else {
+			out = append(out, lanName("node", []byte(job.target)))
+		}
+	}
+	return out
+}
+
+// attempt asks everybody who may admit, one after the other, until one does.
+func (j *joiner) attempt(ctx context.Context, job *joinJob) {
+	for _, p := range j.candidates(job) {
+		if ctx.Err() != nil {
+			return
+		}
+		err := j.ask(ctx, job, p)
+		if err == nil || job.over() {
+			return
+		}
+		j.mu.Lock()
+		job.last = err
+		j.mu.Unlock()
+		j.n.log.Debug("join", "peer", p.ID, "err", err)
+	}
+}
+
+func (job *joinJob) over() bool {
+	select {
+	case <-job.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// candidates are the nodes that may admit this one: the ticket's hints, then
+// every fixed peer, then whom discovery met.
+func (j *joiner) candidates(job *joinJob) []peer.AddrInfo {
+	if job.ticket == nil {
+		return []peer.AddrInfo{{ID: job.target}}
+	}
+	var out []peer.AddrInfo
+	add := func(p peer.AddrInfo) {
+		if p.ID != j.n.self && !slices.ContainsFunc(out, func(q peer.AddrInfo) bool { return q.ID == p.ID }) {
+			out = append(out, p)
+		}
+	}
+	for _, s := range job.ticket.Addrs {
+		if p, err := peer.AddrInfoFromString(s); err == nil {
+			j.n.host.Peerstore().AddAddrs(p.ID, p.Addrs, hintTTL)
+			add(peer.AddrInfo{ID: p.ID})
+		}
+	}
+	add(peer.AddrInfo{ID: job.ticket.Issuer})
+	for _, id := range j.n.links.fixedPeers() {
+		add(peer.AddrInfo{ID: id})
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for id := range j.found {
+		add(peer.AddrInfo{ID: id})
+	}
+	return out
+}
+
+// ask asks one node for admission and acts on its answer.
+func (j *joiner) ask(ctx context.Context, job *joinJob, p peer.AddrInfo) error {
+	ctx, cancel := context.WithTimeout(ctx, joinAskWait)
+	defer cancel()
+	if err := j.n.host.Connect(ctx, p); err != nil {
+		return fmt.Errorf("connect: %w", firstLine(err))
+	}
+	answer, err := j.n.admit.Ask(ctx, p.ID, job.Ticket, job.Name)
+	if err != nil {
+		return err
+	}
+	switch {
+	case answer.Pending:
+		return nil // asked again at the next turn
+	case answer.Refused != nil:
+		if job.ticket != nil && answer.Refused.Code == "unknown_pool" {
+			return answer.Refused // this one does not know the pool; another may
+		}
+		j.finish(job, PoolInfo{}, answer.Refused)
+		return answer.Refused
+	}
+	info, err := j.enter(job, answer.Records)
+	j.finish(job, info, err)
+	return err
+}
+
+// enter makes this node a member: the records are kept, the folder is marked,
+// and the replica starts in merge mode.
+func (j *joiner) enter(job *joinJob, recs []pool.Record) (PoolInfo, error) {
+	ro, err := pool.NewRoster(recs)
+	if err != nil {
+		return PoolInfo{}, fmt.Errorf("the roster that came with the admission: %w", err)
+	}
+	if job.ticket != nil && ro.ID() != job.ticket.Pool {
+		return PoolInfo{}, errors.New("the roster that came with the admission is another pool's")
+	}
+	info, err := j.n.home.EnterPool(ro, job.Dir)
+	if err != nil {
+		return PoolInfo{}, err
+	}
+	return info, j.n.start(ro.ID(), info.Path)
+}
+
+// finish ends a join: it is not tried again.
+func (j *joiner) finish(job *joinJob, info PoolInfo, err error) {
+	if e := j.n.home.DropPending(job.PendingJoin); e != nil {
+		j.n.log.Warn("pending join", "err", e)
+	}
+	j.mu.Lock()
+	j.jobs = slices.DeleteFunc(j.jobs, func(o *joinJob) bool { return o == job })
+	j.mu.Unlock()
+	job.info, job.err = info, err
+	close(job.done)
+	if err != nil {
+		j.n.log.Warn("join refused", "dir", job.Dir, "err", err)
+		return
+	}
+	j.n.log.Info("joined", "pool", info.Name, "dir", info.Path)
+}
+
+// Join notes a join and waits until it is decided. When ctx ends first the
+// join stays pending.
+func (n *Node) Join(ctx context.Context, req JoinRequest) (PoolInfo, error) {
+	p, err := n.home.NoteJoin(req)
+	if err != nil {
+		return PoolInfo{}, err
+	}
+	job, err := n.joiner.add(p)
+	if err != nil {
+		return PoolInfo{}, err
+	}
+	select {
+	case <-job.done:
+		return job.info, job.err
+	case <-ctx.Done():
+		n.joiner.mu.Lock()
+		last := job.last
+		n.joiner.mu.Unlock()
+		return job.Info(), &Error{
+			Code: "join_pending", Message: "nobody has let this node in yet", Exit: 6, Err: last,
+			Hint: "the join goes on by itself while the node runs",
+		}
+	}
+}

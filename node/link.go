@@ -1,0 +1,82 @@
+package node
+
+import (
+	"context"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/p2p/protocol/ping"
+	ma "github.com/multiformats/go-multiaddr"
+	"golang.org/x/sync/errgroup"
+)
+
+const (
+	measureEvery = 2 * time.Minute
+	measureWait  = 10 * time.Second
+)
+
+// Link says how p is reached now.
+func (l *links) Link(p peer.ID) Link {
+	conns := l.host.Network().ConnsToPeer(p)
+	if len(conns) == 0 {
+		return Link{Kind: "none"}
+	}
+	best := conns[0]
+	for _, c := range conns[1:] {
+		if betterLink(c, best) {
+			best = c
+		}
+	}
+	out := Link{Kind: "direct", Transport: transportOf(best), Addr: best.RemoteMultiaddr().String()}
+	if isRelayed(best.RemoteMultiaddr()) {
+		out.Kind = "relayed"
+	}
+	out.RTTms = l.host.Peerstore().LatencyEWMA(p).Milliseconds()
+	return out
+}
+
+// transportOf names what a connection runs on, by its first transport.
+func transportOf(c network.Conn) string {
+	name := ""
+	ma.ForEach(c.RemoteMultiaddr(), func(x ma.Component) bool {
+		switch x.Protocol().Code {
+		case ma.P_TCP, ma.P_QUIC_V1:
+			name = x.Protocol().Name
+			return false
+		}
+		return true
+	})
+	return name
+}
+
+// measureDue asks the nodes this one is linked to for a sign of life, one at a
+// time and rarely, so that status can show round-trip times.
+func (l *links) measureDue(ctx context.Context, g *errgroup.Group) {
+	for _, p := range l.want() {
+		if !l.online(p) || !l.claimMeasure(p) {
+			continue
+		}
+		if !g.TryGo(func() error { l.measure(ctx, p); return nil }) {
+			return
+		}
+	}
+}
+
+func (l *links) claimMeasure(p peer.ID) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if time.Since(l.measured[p]) < measureEvery {
+		return false
+	}
+	l.measured[p] = time.Now()
+	return true
+}
+
+func (l *links) measure(ctx context.Context, p peer.ID) {
+	ctx, cancel := context.WithTimeout(network.WithAllowLimitedConn(ctx, "ping"), measureWait)
+	defer cancel()
+	if res := <-ping.Ping(ctx, l.host, p); res.Error != nil && ctx.Err() == nil {
+		l.log.Debug("ping", "peer", p, "err", res.Error)
+	}
+}

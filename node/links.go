@@ -1,0 +1,385 @@
+package node
+
+import (
+	"context"
+	crand "crypto/rand"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/crypto"
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/peerstore"
+	"github.com/libp2p/go-libp2p/core/sec"
+	"github.com/libp2p/go-libp2p/p2p/net/swarm"
+	ma "github.com/multiformats/go-multiaddr"
+	"golang.org/x/sync/errgroup"
+)
+
+const (
+	dialTimeout  = 12 * time.Second
+	retryFirst   = time.Second
+	retryMost    = 30 * time.Second
+	linkTick     = 500 * time.Millisecond
+	hintTTL      = time.Hour
+	maxDials     = 8
+	trimDelay    = 2 * time.Second
+	higherIDWait = 700 * time.Millisecond
+)
+
+// links keeps this node connected to the nodes it wants to talk to, with one
+// link to each. It dials with jittered back-off; of two nodes that lost each
+// other the one with the lower id dials first, so that they do not meet half
+// way with two half-open connections.
+type links struct {
+	host    host.Host
+	log     *slog.Logger
+	want    func() []peer.ID
+	changed func()         // somebody came or went; must not block
+	fixed   []ma.Multiaddr // dialled always, whoever answers there
+
+	poke nudge
+
+	mu    sync.Mutex
+	tries map[peer.ID]*try
+	seen  map[peer.ID]time.Time
+	known map[string]peer.ID // who answered at a fixed address
+
+	measured map[peer.ID]time.Time
+}
+
+// try is the dialling state of one peer.
+type try struct {
+	next    time.Time
+	fails   int
+	dialing bool
+	why     string
+}
+
+func newLinks(h host.Host, log *slog.Logger, fixed []ma.Multiaddr, want func() []peer.ID, changed func()) *links {
+	return &links{
+		host: h, log: log, want: want, fixed: fixed, poke: newNudge(),
+		tries: map[peer.ID]*try{}, seen: map[peer.ID]time.Time{}, known: map[string]peer.ID{},
+		measured: map[peer.ID]time.Time{},
+	}
+}
+
+// Run dials until ctx ends and waits for its dials to end.
+func (l *links) Run(ctx context.Context) error {
+	n := &network.NotifyBundle{ConnectedF: l.connected, DisconnectedF: l.disconnected}
+	l.host.Network().Notify(n)
+	defer l.host.Network().StopNotify(n)
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(maxDials + 1)
+	tick := time.NewTicker(linkTick)
+	defer tick.Stop()
+	for {
+		l.dialDue(ctx, g)
+		l.measureDue(ctx, g)
+		l.trim()
+		select {
+		case <-ctx.Done():
+			return g.Wait()
+		case <-tick.C:
+		case <-l.poke.c:
+		}
+	}
+}
+
+// Found adds addresses that somebody named for p, and tries them now if p is
+// wanted and not connected.
+func (l *links) Found(p peer.AddrInfo) {
+	if p.ID == l.host.ID() || len(p.Addrs) == 0 {
+		return
+	}
+	l.host.Peerstore().AddAddrs(p.ID, p.Addrs, hintTTL)
+	l.retry(p.ID)
+}
+
+// retry makes p due now, unless a dial is under way or it was tried just now.
+func (l *links) retry(p peer.ID) {
+	l.mu.Lock()
+	if t := l.tries[p]; t != nil && time.Until(t.next) > retryFirst {
+		t.next = time.Now().Add(jitter(retryFirst))
+	}
+	l.mu.Unlock()
+	l.poke.poke()
+}
+
+// Again forgets all back-off: this machine's network changed.
+func (l *links) Again() {
+	l.mu.Lock()
+	for _, t := range l.tries {
+		t.next, t.fails = time.Now().Add(jitter(retryFirst/2)), 0
+	}
+	l.mu.Unlock()
+	l.poke.poke()
+}
+
+// Why says why p could not be reached, or "".
+func (l *links) Why(p peer.ID) string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if t := l.tries[p]; t != nil {
+		return t.why
+	}
+	return ""
+}
+
+// LastSeen is when p was last connected, or zero.
+func (l *links) LastSeen(p peer.ID) time.Time {
+	if l.online(p) {
+		return time.Now()
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.seen[p]
+}
+
+func (l *links) online(p peer.ID) bool {
+	c := l.host.Network().Connectedness(p)
+	return c == network.Connected || c == network.Limited
+}
+
+func (l *links) connected(_ network.Network, c network.Conn) {
+	l.mu.Lock()
+	l.seen[c.RemotePeer()] = time.Now()
+	delete(l.tries, c.RemotePeer())
+	delete(l.measured, c.RemotePeer())
+	l.mu.Unlock()
+	l.changed()
+}
+
+func (l *links) disconnected(_ network.Network, c network.Conn) {
+	p := c.RemotePeer()
+	l.mu.Lock()
+	l.seen[p] = time.Now()
+	if l.tries[p] == nil {
+		l.tries[p] = &try{next: time.Now().Add(l.courtesy(p))}
+	}
+	l.mu.Unlock()
+	l.poke.poke()
+	l.changed()
+}
+
+// courtesy is how long this node waits before it dials p: the one with the
+// lower id goes first.
+func (l *links) courtesy(p peer.ID) time.Duration {
+	d := jitter(200 * time.Millisecond)
+	if l.host.ID() > p {
+		d += higherIDWait
+	}
+	return d
+}
+
+func (l *links) dialDue(ctx context.Context, g *errgroup.Group) {
+	l.mu.Lock()
+	fixed := slices.Clone(l.fixed)
+	l.mu.Unlock()
+	for _, a := range fixed {
+		l.dialFixed(ctx, g, a)
+	}
+	for _, p := range l.want() {
+		if p == l.host.ID() || l.online(p) || len(l.host.Peerstore().Addrs(p)) == 0 {
+			continue
+		}
+		if l.begin(p) && !g.TryGo(func() error { l.dial(ctx, p); return nil }) {
+			l.end(p, nil)
+		}
+	}
+}
+
+// begin claims the next dial of p if it is due.
+func (l *links) begin(p peer.ID) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	t := l.tries[p]
+	if t == nil {
+		t = &try{next: time.Now().Add(l.courtesy(p))}
+		l.tries[p] = t
+	}
+	if t.dialing || time.Now().Before(t.next) {
+		return false
+	}
+	t.dialing = true
+	return true
+}
+
+func (l *links) end(p peer.ID, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	t := l.tries[p]
+	if t == nil {
+		return
+	}
+	t.dialing = false
+	if err == nil {
+		return
+	}
+	wait := min(retryFirst<<min(t.fails, 10), retryMost)
+	t.fails, t.next, t.why = t.fails+1, time.Now().Add(jitter(wait)), err.Error()
+}
+
+func (l *links) dial(ctx context.Context, p peer.ID) {
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	if s, ok := l.host.Network().(*swarm.Swarm); ok {
+		s.Backoff().Clear(p) // the back-off is ours
+	}
+	err := l.host.Connect(ctx, peer.AddrInfo{ID: p})
+	if err != nil && ctx.Err() == nil {
+		l.log.Debug("dial", "peer", p, "err", err)
+	}
+	l.end(p, err)
+}
+
+// dialFixed dials a --peer address. Where the address names nobody, whoever
+// answers is taken: the handshake tells who it is.
+func (l *links) dialFixed(ctx context.Context, g *errgroup.Group, a ma.Multiaddr) {
+	if info, err := peer.AddrInfoFromP2pAddr(a); err == nil {
+		l.host.Peerstore().AddAddrs(info.ID, info.Addrs, peerstore.PermanentAddrTTL)
+		l.dialKnown(ctx, g, info.ID)
+		return
+	}
+	l.mu.Lock()
+	id, ok := l.known[a.String()]
+	l.mu.Unlock()
+	if ok {
+		l.dialKnown(ctx, g, id)
+		return
+	}
+	key := peer.ID("fixed " + a.String())
+	if l.begin(key) && !g.TryGo(func() error { l.ask(ctx, key, a); return nil }) {
+		l.end(key, nil)
+	}
+}
+
+func (l *links) dialKnown(ctx context.Context, g *errgroup.Group, p peer.ID) {
+	if p == l.host.ID() || l.online(p) {
+		return
+	}
+	if l.begin(p) && !g.TryGo(func() error { l.dial(ctx, p); return nil }) {
+		l.end(p, nil)
+	}
+}
+
+// ask finds out who listens at a: a dial for an id that nobody has fails in
+// the handshake with the id of the one who answered.
+func (l *links) ask(ctx context.Context, key peer.ID, a ma.Multiaddr) {
+	id, err := whoAnswers(ctx, l.host, a)
+	l.end(key, err)
+	if err != nil {
+		l.log.Debug("dial", "addr", a, "err", err)
+		return
+	}
+	l.host.Peerstore().AddAddrs(id, []ma.Multiaddr{a}, peerstore.PermanentAddrTTL)
+	l.mu.Lock()
+	l.known[a.String()] = id
+	l.mu.Unlock()
+	l.poke.poke()
+}
+
+// fix adds an address that is always tried.
+func (l *links) fix(a ma.Multiaddr) {
+	l.mu.Lock()
+	l.fixed = append(l.fixed, a)
+	l.mu.Unlock()
+	l.poke.poke()
+}
+
+// fixedPeers are those who answered at fixed addresses.
+func (l *links) fixedPeers() []peer.ID {
+	var out []peer.ID
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, a := range l.fixed {
+		if info, err := peer.AddrInfoFromP2pAddr(a); err == nil {
+			out = append(out, info.ID)
+		} else if id, ok := l.known[a.String()]; ok {
+			out = append(out, id)
+		}
+	}
+	return out
+}
+
+// whoAnswers learns the peer id behind an address that does not name one.
+func whoAnswers(ctx context.Context, h host.Host, a ma.Multiaddr) (peer.ID, error) {
+	nobody, err := freshID()
+	if err != nil {
+		return "", err
+	}
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	defer h.Peerstore().RemovePeer(nobody)
+	err = h.Connect(ctx, peer.AddrInfo{ID: nobody, Addrs: []ma.Multiaddr{a}})
+	if id, ok := mismatch(err); ok {
+		return id, nil
+	}
+	return "", err
+}
+
+// freshID is an id that no node has.
+func freshID() (peer.ID, error) {
+	key, _, err := crypto.GenerateEd25519Key(crand.Reader)
+	if err != nil {
+		return "", err
+	}
+	return peer.IDFromPrivateKey(key)
+}
+
+// mismatch finds the real peer id in a failed handshake.
+func mismatch(err error) (peer.ID, bool) {
+	var dial *swarm.DialError
+	if errors.As(err, &dial) {
+		for _, e := range dial.DialErrors {
+			var m sec.ErrPeerIDMismatch
+			if errors.As(e.Cause, &m) {
+				return m.Actual, true
+			}
+		}
+	}
+	return "", false
+}
+
+// trim closes surplus links: two nodes that dialled each other at once keep
+// one. The node with the lower id decides, so that they never close both.
+func (l *links) trim() {
+	for _, p := range l.host.Network().Peers() {
+		conns := l.host.Network().ConnsToPeer(p)
+		if len(conns) < 2 || l.host.ID() > p {
+			continue
+		}
+		best := conns[0]
+		for _, c := range conns[1:] {
+			if betterLink(c, best) {
+				best = c
+			}
+		}
+		for _, c := range conns {
+			if c != best && time.Since(c.Stat().Opened) > trimDelay && time.Since(best.Stat().Opened) > trimDelay {
+				_ = c.Close() // the other link serves
+			}
+		}
+	}
+}
+
+// betterLink prefers direct over relayed, then TCP on a LAN, then the older.
+func betterLink(a, b network.Conn) bool {
+	if x, y := isRelayed(a.RemoteMultiaddr()), isRelayed(b.RemoteMultiaddr()); x != y {
+		return y
+	}
+	if x, y := isLANTCP(a.RemoteMultiaddr()), isLANTCP(b.RemoteMultiaddr()); x != y {
+		return x
+	}
+	return a.Stat().Opened.Before(b.Stat().Opened)
+}
+
+// jitter spreads d over 50 to 150 %.
+func jitter(d time.Duration) time.Duration {
+	return d/2 + rand.N(d+1)
+}

@@ -1,0 +1,390 @@
+// Package node introduces everybody to everybody and keeps them running: the
+// identity, the libp2p host, discovery, one replica for each pool, and the
+// answers that the control socket gives. It decides nothing about files that
+// event, store or folder could decide.
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/peer"
+	ma "github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/bwaklog/meerkat/event"
+	"github.com/bwaklog/meerkat/pubsub"
+	"github.com/bwaklog/meerkat/store"
+	"github.com/bwaklog/meerkat/swarm"
+)
+
+const (
+	// stopWithin bounds an orderly stop.
+	stopWithin = 4 * time.Second
+	// farewell is how long the last words to members may take to leave.
+	farewell    = 150 * time.Millisecond
+	networkPoll = 3 * time.Second
+	mdnsPoll    = 3 * time.Second
+)
+
+// Config says how a node runs. Home is required; the caller keeps owning it
+// and closes it after Run.
+type Config struct {
+	Home      *Home
+	Log       *slog.Logger
+	Listen    []string // multiaddrs; none: TCP and QUIC on DefaultPort
+	Peers     []string // multiaddrs that are always tried
+	Bootstrap []string
+	DHT       string // "off", "private" or "public"
+	MDNS      string // "on" or "off"
+	Relay     string // "auto", "on" or "off"
+	Name      string
+}
+
+func (c Config) withDefaults() Config {
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.MDNS == "" {
+		c.MDNS = "on"
+	}
+	return c
+}
+
+// Node is one running meerkat.
+type Node struct {
+	conf    Config
+	home    *Home
+	self    peer.ID
+	log     *slog.Logger
+	clock   *event.Clock
+	diary   *diary
+	started time.Time
+
+	// Set once by Run before anything is started.
+	host   host.Host
+	feed   *pubsub.Feed
+	swarm  *swarm.Swarm
+	links  *links
+	admit  *Admission
+	joiner *joiner
+
+	mu       sync.Mutex
+	replicas map[event.PoolID]*running
+	group    *errgroup.Group
+	ctx      context.Context // of the replicas; nil until Run
+}
+
+// running is a replica and the means to end it.
+type running struct {
+	*replica
+	stop context.CancelFunc
+	done chan struct{}
+}
+
+// New makes a node that is not running yet; it starts nothing and opens
+// nothing.
+func New(c Config) (*Node, error) {
+	c = c.withDefaults()
+	if c.Home == nil {
+		return nil, errors.New("node: no home")
+	}
+	return &Node{
+		conf: c, home: c.Home, self: c.Home.ID(), log: c.Log, clock: c.Home.Clock(),
+		diary: newDiary(), replicas: map[event.PoolID]*running{},
+	}, nil
+}
+
+// Run listens, finds the members of this node's pools and keeps its folders
+// equal to theirs until ctx ends. ready is called once it serves. It blocks,
+// stops in order within a few seconds, and leaves no goroutine behind.
+func (n *Node) Run(ctx context.Context, ready func()) error {
+	if err := n.build(); err != nil {
+		return err
+	}
+	defer n.host.Close()
+	base, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	g, base := errgroup.WithContext(base)
+	n.serve(g, base)
+	err := n.runPools(ctx, base, ready)
+	_ = sleep(base, farewell)
+	cancel()
+	return errors.Join(err, n.awaitStop(g))
+}
+
+// awaitStop waits for the node's own goroutines. They have been told to end.
+func (n *Node) awaitStop(g *errgroup.Group) error {
+	if err := g.Wait(); err != nil && !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}
+
+// build makes the parts and introduces them to each other.
+func (n *Node) build() (err error) {
+	fixed, err := parseAddrs(n.conf.Peers)
+	if err != nil {
+		return err
+	}
+	if n.host, err = newHost(n.home.Key(), n.conf.Listen); err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			_ = n.host.Close() // err says why
+		}
+	}()
+	if n.feed, err = pubsub.New(n.host, pubsub.Config{Log: n.log}); err != nil {
+		return err
+	}
+	if n.swarm, err = swarm.New(n.host, source{n.find}, swarm.Config{Log: n.log}); err != nil {
+		return err
+	}
+	n.links = newLinks(n.host, n.log, fixed, n.wanted, n.linksChanged)
+	n.admit = n.newAdmission()
+	n.joiner = newJoiner(n)
+	n.started = time.Now()
+	return nil
+}
+
+func (n *Node) newAdmission() *Admission {
+	return NewAdmission(AdmissionConfig{
+		Host: n.host, Key: n.home.Key(), Clock: n.clock, Facts: n.home.DB(), Log: n.log,
+		Pools: func() []*store.Pool {
+			var out []*store.Pool
+			for _, r := range n.all() {
+				out = append(out, r.st)
+			}
+			return out
+		},
+		Changed: func(id event.PoolID) {
+			if r := n.find(id); r != nil {
+				r.rosterChanged()
+			}
+		},
+		Asked: func() {
+			n.diary.add(EventInfo{Type: "request"})
+		},
+	})
+}
+
+// serve starts the parts that all pools share.
+func (n *Node) serve(g *errgroup.Group, ctx context.Context) {
+	g.Go(func() error { return n.feed.Run(ctx) })
+	g.Go(func() error { return n.swarm.Run(ctx) })
+	g.Go(func() error { return n.links.Run(ctx) })
+	g.Go(func() error { return n.admit.Run(ctx) })
+	g.Go(func() error { return n.watchNetwork(ctx) })
+	if n.conf.MDNS == "on" {
+		l := &lan{host: n.host, names: n.lanNames, poll: mdnsPoll}
+		g.Go(func() error { return l.Run(ctx, n.found) })
+	}
+}
+
+// runPools runs a replica for each pool until ctx ends. base outlives ctx, so
+// that what a replica says last can still be sent.
+func (n *Node) runPools(ctx, base context.Context, ready func()) error {
+	pools, cancel := context.WithCancel(base)
+	defer cancel()
+	g := &errgroup.Group{}
+	n.mu.Lock()
+	n.group, n.ctx = g, pools
+	n.mu.Unlock()
+	for _, p := range n.home.Pools() {
+		if err := n.start(p.ID, p.Path); err != nil {
+			n.log.Error("pool", "path", p.Path, "err", err)
+		}
+	}
+	g.Go(func() error { return n.joiner.Run(pools) })
+	if ready != nil {
+		ready()
+	}
+	select {
+	case <-ctx.Done():
+	case <-base.Done(): // a part that all pools need has failed
+	}
+	cancel()
+	n.mu.Lock()
+	n.ctx = nil // nothing is started from here on
+	n.mu.Unlock()
+	return g.Wait()
+}
+
+// start runs a replica of a pool in dir.
+func (n *Node) start(id event.PoolID, dir string) error {
+	st, err := n.home.DB().Pool(id)
+	if err != nil {
+		return err
+	}
+	if st.Roster() == nil {
+		return fmt.Errorf("pool %s has no roster in this node's state", id)
+	}
+	r := n.newReplica(id, dir, st)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.ctx == nil || n.replicas[id] != nil {
+		return nil
+	}
+	ctx, cancel := context.WithCancel(n.ctx)
+	run := &running{replica: r, stop: cancel, done: make(chan struct{})}
+	n.replicas[id] = run
+	r.loadReports()
+	if err := n.feed.Join(r); err != nil {
+		cancel()
+		delete(n.replicas, id)
+		return err
+	}
+	n.group.Go(func() error {
+		defer close(run.done)
+		if err := r.Run(ctx); err != nil && ctx.Err() == nil {
+			n.log.Error("pool stopped", "pool", r.name(), "err", err)
+			r.halt(err.Error())
+		}
+		return nil
+	})
+	n.links.poke.poke()
+	return nil
+}
+
+// leave ends a pool's replica and waits for it.
+func (n *Node) leave(id event.PoolID) {
+	n.mu.Lock()
+	run := n.replicas[id]
+	n.mu.Unlock()
+	if run == nil {
+		return
+	}
+	run.stop()
+	<-run.done
+	n.feed.Leave(id)
+	n.mu.Lock()
+	delete(n.replicas, id)
+	n.mu.Unlock()
+}
+
+func (n *Node) find(id event.PoolID) *replica {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if run := n.replicas[id]; run != nil {
+		return run.replica
+	}
+	return nil
+}
+
+func (n *Node) all() []*replica {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	out := make([]*replica, 0, len(n.replicas))
+	for _, run := range n.replicas {
+		out = append(out, run.replica)
+	}
+	return out
+}
+
+// wanted lists everybody that this node wants a link to.
+func (n *Node) wanted() []peer.ID {
+	seen := map[peer.ID]bool{n.self: true}
+	var out []peer.ID
+	for _, r := range n.all() {
+		for _, m := range r.st.Roster().Members() {
+			if !seen[m.ID] {
+				seen[m.ID] = true
+				out = append(out, m.ID)
+			}
+		}
+	}
+	return out
+}
+
+// linksChanged wakes what waits for somebody to be online.
+func (n *Node) linksChanged() {
+	for _, r := range n.all() {
+		r.met()
+	}
+}
+
+// found takes in what discovery met.
+func (n *Node) found(p peer.AddrInfo) {
+	n.links.Found(p)
+	n.joiner.Found(p)
+}
+
+// lanNames are the names under which this node shows itself on the LAN: one
+// for each pool, one for itself, and those of pools and nodes it wants to join.
+func (n *Node) lanNames() []string {
+	out := []string{lanName("node", []byte(n.self))}
+	for _, r := range n.all() {
+		out = append(out, lanName("pool", r.id[:]))
+	}
+	return append(out, n.joiner.lanNames()...)
+}
+
+// watchNetwork notices that this machine has got other addresses, and tries
+// everybody again.
+func (n *Node) watchNetwork(ctx context.Context) error {
+	last := localAddrs()
+	for sleep(ctx, networkPoll) {
+		now := localAddrs()
+		if !slices.Equal(now, last) {
+			n.log.Info("addresses changed", "addrs", now)
+			n.links.Again()
+			for _, r := range n.all() {
+				r.reportNow.poke()
+			}
+			last = now
+		}
+	}
+	return nil
+}
+
+// Addrs lists where this node listens, each with its id.
+func (n *Node) Addrs() []string {
+	if n.host == nil {
+		return []string{}
+	}
+	out := []string{}
+	for _, a := range n.host.Addrs() {
+		out = append(out, a.String()+"/p2p/"+n.self.String())
+	}
+	return out
+}
+
+// publicAddrs are the addresses worth telling others: loopback only where
+// there is nothing else.
+func (n *Node) publicAddrs() []string {
+	var far, near []string
+	for _, a := range n.host.Addrs() {
+		if manet.IsIPLoopback(a) {
+			near = append(near, a.String())
+		} else {
+			far = append(far, a.String())
+		}
+	}
+	if len(far) == 0 {
+		return near
+	}
+	return far
+}
+
+func parseAddrs(in []string) ([]ma.Multiaddr, error) {
+	var out []ma.Multiaddr
+	for _, s := range in {
+		a, err := ma.NewMultiaddr(s)
+		if err != nil {
+			return nil, &Error{
+				Code: "bad_address", Message: fmt.Sprintf("%q is not a multiaddr", s),
+				Hint: "write it like /ip4/192.168.1.5/tcp/7716", Exit: 2, Err: err,
+			}
+		}
+		out = append(out, a)
+	}
+	return out, nil
+}

@@ -1,0 +1,241 @@
+package node
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/bwaklog/meerkat/chunker"
+	"github.com/bwaklog/meerkat/event"
+	"github.com/bwaklog/meerkat/folder"
+	"github.com/bwaklog/meerkat/store"
+)
+
+// change is one path that was seen to differ from the index, and what it means
+// to the pool.
+type change struct {
+	seen  folder.Seen
+	draft *event.Event // nil: only the index moves
+	have  store.Have   // the row to write; its Known is completed after sealing
+}
+
+// publish turns what a scan saw into facts: events where a person changed
+// something, index rows where the disk only caught up. It holds the disk, and
+// leaves alone every path that has moved on since it was seen.
+func (r *replica) publish(seen []folder.Seen) error {
+	r.disk.Lock()
+	defer r.disk.Unlock()
+	if err := r.settleOwn(seen); err != nil {
+		return err
+	}
+	var tx store.Tx
+	var changes []change
+	for _, s := range seen {
+		c, ok, err := r.judge(s)
+		if err != nil {
+			return err
+		}
+		switch {
+		case s.Ignored:
+			tx.Forget = append(tx.Forget, s.Path)
+		case ok:
+			changes = append(changes, c)
+		}
+	}
+	return r.commitChanges(tx, changes)
+}
+
+// judge decides what one observation means. False: it is stale or says nothing.
+func (r *replica) judge(s folder.Seen) (change, bool, error) {
+	if s.Ignored {
+		return change{}, false, nil
+	}
+	have, known, err := r.st.Have(s.Path)
+	if err != nil {
+		return change{}, false, err
+	}
+	if !r.stillThere(s) {
+		r.markDirty(s.Path, false)
+		return change{}, false, nil
+	}
+	view, err := r.st.View(s.Path)
+	if err != nil {
+		return change{}, false, err
+	}
+	c := change{seen: s, have: store.Have{Stat: storeStat(s.Stat), Racy: s.Racy}}
+	now := s.Value
+	switch {
+	case known && now.Same(have.Known.Value):
+		c.have.Known = have.Known
+	case known && now.Same(view.Value):
+		c.have.Known = knownOf(view)
+	case known:
+		r.draft(&c, have.Known, now)
+	default:
+		return r.merge(c, now, view)
+	}
+	return c, true, nil
+}
+
+// merge is the rule for a path that the index knows nothing of: equal content
+// is adopted, an old version is brought up to date, anything else is new.
+// Nothing is ever deleted for it.
+func (r *replica) merge(c change, now event.Value, view event.View) (change, bool, error) {
+	if !now.Live() {
+		return c, false, nil // nothing known, nothing there
+	}
+	if view.Value.Live() && now.SameContent(view.Value) {
+		c.have.Known = knownOf(view)
+		c.have.Known.Value = now
+		return c, true, nil
+	}
+	old, err := r.stale(c.seen.Path, now, view)
+	if err != nil {
+		return c, false, err
+	}
+	if old {
+		c.have.Known = event.Known{Value: now}
+	} else {
+		r.draft(&c, event.Known{}, now)
+	}
+	return c, true, nil
+}
+
+// stale reports whether now is something that the pool has already left behind
+// at this path: an older content, or a directory that was removed.
+func (r *replica) stale(p event.Path, now event.Value, view event.View) (bool, error) {
+	if now.Kind != event.Dir {
+		return slices.Contains(view.Prev, now.Content()), nil
+	}
+	if view.Value.Live() {
+		return false, nil
+	}
+	s, err := r.st.State(p)
+	if err != nil {
+		return false, err
+	}
+	return slices.ContainsFunc(s.Live, func(l event.Leaf) bool { return l.Event.WasDir }), nil
+}
+
+func (r *replica) draft(c *change, k event.Known, now event.Value) {
+	e := event.Change(c.seen.Path, k, now, r.clock.Now())
+	c.draft = &e
+}
+
+// stillThere reports whether the disk still shows what the scan saw.
+func (r *replica) stillThere(s folder.Seen) bool {
+	stat, exists, err := r.fold.Lstat(s.Path)
+	if err != nil {
+		return false
+	}
+	if s.Gone {
+		return !exists
+	}
+	return exists && stat == s.Stat
+}
+
+// commitChanges seals the drafts, writes events and rows in one durable
+// commit, and announces.
+func (r *replica) commitChanges(tx store.Tx, changes []change) error {
+	var drafts []event.Event
+	for _, c := range changes {
+		if c.draft != nil {
+			drafts = append(drafts, *c.draft)
+		}
+	}
+	if len(drafts) > 0 && !r.mayWrite() {
+		changes, drafts = r.refuse(changes), nil
+	}
+	segs, leaves, err := r.seal(drafts)
+	if err != nil {
+		return err
+	}
+	tx.Segments = segs
+	tx.Put = make(map[event.Path]store.Have, len(changes))
+	for _, c := range changes {
+		if c.draft != nil {
+			c.have.Known = knownOfLeaf(leaves[0])
+			leaves = leaves[1:]
+		}
+		tx.Put[c.seen.Path] = c.have
+		if c.seen.Value.Kind == event.File {
+			tx.Manifests = append(tx.Manifests, c.seen.Manifest)
+		}
+	}
+	return r.commit(tx)
+}
+
+// refuse keeps local edits of a node that may not write out of the pool and
+// tells about them.
+func (r *replica) refuse(changes []change) []change {
+	kept := changes[:0:0]
+	for _, c := range changes {
+		if c.draft == nil {
+			kept = append(kept, c)
+			continue
+		}
+		r.setProblem(Problem{
+			Path: string(c.seen.Path), Code: "local_edit",
+			Message: "changed here, but this node's role may not change the pool",
+			Hint:    "ask an admin for the role writer, or put back the pool's version",
+		})
+	}
+	return kept
+}
+
+// seal signs drafts as the next segments of this node's log.
+func (r *replica) seal(drafts []event.Event) ([]event.Segment, []event.Leaf, error) {
+	if len(drafts) == 0 {
+		return nil, nil, nil
+	}
+	prev, _ := r.st.Head(r.writer)
+	prev.Writer = r.writer
+	segs, err := event.Seal(r.key, r.id, prev, nil, drafts)
+	if err != nil {
+		return nil, nil, fmt.Errorf("seal: %w", err)
+	}
+	var leaves []event.Leaf
+	for _, s := range segs {
+		leaves = append(leaves, s.Leaves...)
+	}
+	return segs, leaves, nil
+}
+
+// commit makes tx a fact and announces what it holds.
+func (r *replica) commit(tx store.Tx) error {
+	if _, err := r.st.Commit(tx); err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
+	for _, s := range tx.Segments {
+		r.feed.Announce(r.id, s)
+		r.tell([]event.Segment{s})
+	}
+	if len(tx.Segments) > 0 {
+		r.reportNow.poke()
+	}
+	r.applyNow.poke()
+	return nil
+}
+
+// knownOf is what a person who sees the winner of a view has seen.
+func knownOf(v event.View) event.Known {
+	return event.Known{Value: v.Value, Base: v.Base, CDot: v.CDot, MDot: v.MDot, Prev: v.Prev}
+}
+
+// knownOfLeaf is what the author of a leaf has seen.
+func knownOfLeaf(l event.Leaf) event.Known {
+	e := l.Event
+	return event.Known{Value: e.Value, Base: e.Ctx.With(l.Dot), CDot: e.CDot, MDot: e.MDot, Prev: e.Prev}
+}
+
+func storeStat(s folder.Stat) store.Stat  { return store.Stat(s) }
+func folderStat(s store.Stat) folder.Stat { return folder.Stat(s) }
+
+// classHint is the class of the content that the pool has at a path, so that
+// equal files are cut alike.
+func (r *replica) classHint(p event.Path) (chunker.Class, bool) {
+	v, err := r.st.View(p)
+	if err != nil || v.Value.Kind != event.File {
+		return 0, false
+	}
+	return v.Value.Class, true
+}

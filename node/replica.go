@@ -1,0 +1,213 @@
+package node
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/crypto"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/bwaklog/meerkat/chunker"
+	"github.com/bwaklog/meerkat/event"
+	"github.com/bwaklog/meerkat/folder"
+	"github.com/bwaklog/meerkat/pubsub"
+	"github.com/bwaklog/meerkat/store"
+	"github.com/bwaklog/meerkat/swarm"
+)
+
+// replica keeps one folder equal to one pool. It owns no truth: what it knows
+// lies in the store and on the disk, so running its loops again after a crash
+// is all the recovery there is.
+type replica struct {
+	id    event.PoolID
+	path  string
+	self  peer.ID
+	key   crypto.PrivKey
+	st    *store.Pool
+	fold  *folder.Folder
+	feed  *pubsub.Feed
+	swarm *swarm.Swarm
+	links *links
+	clock *event.Clock
+	log   *slog.Logger
+	note  func(EventInfo) // tells `meerkat events`
+	addrs func() []string // where this node can be reached, for reports
+
+	// disk is held while files of the folder are replaced and while what was
+	// seen of them is published, so that neither sees the other's half.
+	disk sync.Mutex
+
+	writer event.Writer // under disk: who this node writes as
+
+	reserve int64
+	opened  chan struct{} // closed once fold is set
+	closing sync.RWMutex  // held for reading while others read from the folder
+	closed  bool
+	watcher *folder.Watcher
+
+	scanNow, applyNow, reportNow nudge
+
+	mu       sync.Mutex
+	dirty    map[event.Path]bool // to be scanned; true: with everything below
+	full     bool                // a full scan is due
+	waiting  []chan struct{}     // closed after the next full turn of the scan loop
+	scanning bool
+	problems map[event.Path]Problem // found by scanning
+	halted   string
+	index    *Progress
+	fetch    *Progress
+	applying bool
+	first    bool // the first scan of this run is done
+	conflict map[event.Path]time.Time
+	lastEdit time.Time
+	recent   int // events that came in since the last converge
+	partials map[chunker.ID]*openFile
+
+	copies   int // conflict copies in the tree whose root is copiesOf
+	copiesOf event.Hash
+
+	reports     reportBook
+	someoneCame atomic.Bool // since blocked needs were last tried
+}
+
+const (
+	rescanEvery   = time.Hour
+	degradedEvery = time.Minute
+	guardEvery    = 2 * time.Second
+	reportEvery   = 5 * time.Minute
+	reportPause   = 100 * time.Millisecond
+)
+
+// newReplica prepares a replica of a pool in dir; it touches nothing yet.
+func (n *Node) newReplica(id event.PoolID, dir string, st *store.Pool) *replica {
+	return &replica{
+		id: id, path: dir, self: n.self, key: n.home.Key(), st: st, feed: n.feed, swarm: n.swarm,
+		links: n.links, clock: n.clock, log: n.log, note: n.diary.add, addrs: n.publicAddrs,
+		scanNow: newNudge(), applyNow: newNudge(), reportNow: newNudge(), opened: make(chan struct{}),
+		dirty: map[event.Path]bool{}, problems: map[event.Path]Problem{},
+		conflict: map[event.Path]time.Time{}, partials: map[chunker.ID]*openFile{},
+	}
+}
+
+// Run keeps the folder and the pool equal until ctx ends; it returns when all
+// that it started has ended.
+func (r *replica) Run(ctx context.Context) error {
+	if !r.openFolder(ctx) {
+		return nil
+	}
+	defer r.closeFolder()
+	if err := r.begin(ctx); err != nil {
+		return err
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return r.watch(ctx) })
+	g.Go(func() error { return r.scanLoop(ctx) })
+	g.Go(func() error { return r.convergeLoop(ctx) })
+	g.Go(func() error { return r.reportLoop(ctx) })
+	return g.Wait()
+}
+
+// openFolder waits until the folder is there and is the right one; while it is
+// not, the pool is halted and says why. False: ctx ended first.
+func (r *replica) openFolder(ctx context.Context) bool {
+	for {
+		f, err := folder.Open(folder.Config{Root: r.path, Pool: r.id, Log: r.log, Reserve: r.reserve})
+		if err == nil {
+			r.fold = f
+			close(r.opened)
+			r.halt("")
+			return true
+		}
+		r.halt(err.Error())
+		if !sleep(ctx, guardEvery) {
+			return false
+		}
+	}
+}
+
+func (r *replica) closeFolder() {
+	r.closing.Lock() // waits for chunks that are being read
+	defer r.closing.Unlock()
+	r.closed = true
+	if err := r.fold.Close(); err != nil {
+		r.log.Debug("close folder", "err", err)
+	}
+}
+
+// useFolder calls f with the folder, unless it is not open.
+func (r *replica) useFolder(f func() error) error {
+	r.closing.RLock()
+	defer r.closing.RUnlock()
+	select {
+	case <-r.opened:
+	default:
+		return folder.ErrMissing
+	}
+	if r.closed {
+		return folder.ErrMissing
+	}
+	return f()
+}
+
+// begin finishes what a crash left half done, and decides as whom to write.
+func (r *replica) begin(ctx context.Context) error {
+	if err := r.recover(ctx); err != nil {
+		return err
+	}
+	return r.openEpoch()
+}
+
+// halt stops or resumes the pool; why is "" when all is well again.
+func (r *replica) halt(why string) {
+	r.mu.Lock()
+	changed := r.halted != why
+	r.halted = why
+	r.mu.Unlock()
+	if !changed {
+		return
+	}
+	if why != "" {
+		r.log.Warn("pool halted", "pool", r.name(), "why", why)
+	} else {
+		r.log.Info("pool resumed", "pool", r.name())
+	}
+	r.emit("pool.state", "", r.self, why)
+	r.reportNow.poke()
+}
+
+// guarded reports whether the folder may be touched, and halts the pool if not.
+func (r *replica) guarded() bool {
+	if err := r.fold.Check(); err != nil {
+		r.halt(err.Error())
+		return false
+	}
+	r.halt("")
+	return true
+}
+
+func (r *replica) name() string {
+	if ro := r.st.Roster(); ro != nil {
+		return ro.Name()
+	}
+	return r.id.String()[:8]
+}
+
+// mayWrite reports whether this node's role lets it change the pool.
+func (r *replica) mayWrite() bool {
+	ro := r.st.Roster()
+	if ro == nil {
+		return false
+	}
+	m, ok := ro.Member(r.self)
+	return ok && m.Role.Writes()
+}
+
+func (r *replica) emit(kind string, p event.Path, by peer.ID, detail string) {
+	e := EventInfo{Type: kind, Pool: r.id.String(), Detail: detail, By: by.String()}
+	e.Path, e.PathB64 = jsonPath(p)
+	r.note(e)
+}

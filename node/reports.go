@@ -1,0 +1,162 @@
+package node
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+	ma "github.com/multiformats/go-multiaddr"
+
+	"github.com/bwaklog/meerkat/event"
+)
+
+// reportBook holds the newest report of each member of one pool.
+type reportBook struct {
+	mu  sync.Mutex
+	by  map[peer.ID]*report
+	raw map[peer.ID][]byte
+	arr map[peer.ID]time.Time // when it arrived here, by this node's clock
+}
+
+// add keeps r if it is newer than the one known; it owns raw from then on.
+func (b *reportBook) add(r *report, raw []byte) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.by == nil {
+		b.by, b.raw, b.arr = map[peer.ID]*report{}, map[peer.ID][]byte{}, map[peer.ID]time.Time{}
+	}
+	if old := b.by[r.Node]; old != nil && old.Time >= r.Time {
+		return false
+	}
+	b.by[r.Node], b.raw[r.Node], b.arr[r.Node] = r, append([]byte(nil), raw...), time.Now()
+	return true
+}
+
+func (b *reportBook) get(p peer.ID) *report {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.by[p]
+}
+
+func (b *reportBook) rawOf(p peer.ID) []byte {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.raw[p]
+}
+
+func (b *reportBook) all() [][]byte {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	out := make([][]byte, 0, len(b.raw))
+	for _, raw := range b.raw {
+		out = append(out, raw)
+	}
+	return out
+}
+
+// reportKey is where the store keeps the last report of a member, so that
+// `status` can tell of members that are off after a restart.
+func reportKey(p peer.ID) string { return "report/" + p.String() }
+
+func (r *replica) keepReport(p peer.ID) {
+	if err := r.st.Set(reportKey(p), r.reports.rawOf(p)); err != nil {
+		r.log.Warn("keep report", "err", err)
+	}
+}
+
+// loadReports takes up what members said before this node was stopped.
+func (r *replica) loadReports() {
+	for _, m := range r.st.Roster().Members() {
+		raw, ok, err := r.st.Get(reportKey(m.ID))
+		if err != nil || !ok || m.ID == r.self {
+			continue
+		}
+		rep, err := openReport(r.id, raw)
+		if err != nil {
+			continue // an older format: the next one comes with the next contact
+		}
+		if r.reports.add(rep, raw) {
+			r.links.Found(peer.AddrInfo{ID: rep.Node, Addrs: rep.Addrs})
+		}
+	}
+}
+
+// reportLoop tells members what this node knows and lacks: soon after a
+// change, and now and then.
+func (r *replica) reportLoop(ctx context.Context) error {
+	tick := time.NewTicker(reportEvery)
+	defer tick.Stop()
+	var last *report
+	for {
+		if now := r.report(false); last == nil || now.differs(last) {
+			r.sendReport(now)
+			last = now
+		}
+		if !sleep(ctx, reportPause) {
+			break
+		}
+		select {
+		case <-ctx.Done():
+		case <-r.reportNow.c:
+			continue
+		case <-tick.C:
+			last = nil
+			continue
+		}
+		break
+	}
+	r.sendReport(r.report(true))
+	return nil
+}
+
+func (r *replica) sendReport(rep *report) {
+	raw, err := sealReport(r.key, rep)
+	if err != nil {
+		r.log.Warn("report", "err", err)
+		return
+	}
+	r.reports.add(rep, raw)
+	if err := r.feed.SendReport(r.id, raw); err != nil {
+		r.log.Warn("report", "err", err)
+	}
+}
+
+// report says what this node knows and lacks right now.
+func (r *replica) report(leaving bool) *report {
+	files, bytes := r.st.NeedTotal()
+	rep := &report{
+		Pool: r.id, Node: r.self, Time: r.clock.Now(),
+		Wanted: Amount{Files: files, Bytes: bytes}, State: r.state(),
+		Version: Version, Leaving: leaving, Root: r.st.Stats().Root,
+		Heads: map[event.Writer]uint64{}, Busy: r.working(),
+	}
+	for _, h := range r.st.Heads() {
+		rep.Heads[h.Writer] = h.Seq
+	}
+	for _, s := range r.addrs() {
+		if a, err := ma.NewMultiaddr(s); err == nil {
+			rep.Addrs = append(rep.Addrs, a)
+		}
+	}
+	return rep
+}
+
+// differs reports whether r says anything that last did not.
+func (r *report) differs(last *report) bool {
+	if r.Wanted != last.Wanted || r.State != last.State || r.Root != last.Root ||
+		r.Busy != last.Busy || len(r.Heads) != len(last.Heads) || len(r.Addrs) != len(last.Addrs) {
+		return true
+	}
+	for w, seq := range r.Heads {
+		if last.Heads[w] != seq {
+			return true
+		}
+	}
+	for i, a := range r.Addrs {
+		if !a.Equal(last.Addrs[i]) {
+			return true
+		}
+	}
+	return false
+}

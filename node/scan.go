@@ -1,0 +1,306 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/bwaklog/meerkat/event"
+	"github.com/bwaklog/meerkat/folder"
+	"github.com/bwaklog/meerkat/store"
+)
+
+const (
+	// batchMost and batchWait bound what is published in one commit. Deletions
+	// wait for the end of the scan, so that a rename is seen as one.
+	batchMost    = 4096
+	batchBytes   = 256 << 20
+	batchWait    = 2 * time.Second
+	goneMost     = 100_000
+	unstableWait = time.Second
+	scanRetry    = 5 * time.Second
+)
+
+// scanLoop looks at what the watcher names, at everything now and then, and
+// publishes what changed.
+func (r *replica) scanLoop(ctx context.Context) error {
+	full := time.NewTicker(rescanEvery)
+	defer full.Stop()
+	for {
+		var retry <-chan time.Time
+		if err := r.scanTurn(ctx); err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			r.log.Warn("scan", "pool", r.name(), "err", err)
+			retry = time.After(scanRetry)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-r.scanNow.c:
+		case <-retry:
+		case <-full.C:
+			r.markAll()
+		}
+	}
+}
+
+// scanTurn scans what is due, if anything.
+func (r *replica) scanTurn(ctx context.Context) error {
+	dirty, all, waiting := r.takeDirty()
+	if len(dirty) == 0 && !all {
+		r.scanDone(waiting, false)
+		return nil
+	}
+	err := r.scanGuarded(ctx, dirty, all)
+	if err != nil {
+		r.giveBack(dirty, all, waiting)
+		return err
+	}
+	r.scanDone(waiting, all)
+	return nil
+}
+
+func (r *replica) scanGuarded(ctx context.Context, dirty []folder.Dirty, all bool) error {
+	if !r.guarded() {
+		return errors.New(r.haltedWhy())
+	}
+	changed, _, err := r.fold.ReloadIgnore()
+	if err != nil {
+		return err
+	}
+	if changed {
+		r.rulesChanged()
+		all = true
+	}
+	if all {
+		dirty = nil
+	}
+	return r.scan(ctx, dirty, all)
+}
+
+// rulesChanged looks anew at what waited because of the old ignore rules.
+func (r *replica) rulesChanged() {
+	if err := r.st.ClearReasons(reasonIgnored); err != nil {
+		r.log.Warn("ignore rules", "err", err)
+	}
+	r.applyNow.poke()
+}
+
+// scan runs one scan and publishes what it finds.
+func (r *replica) scan(ctx context.Context, dirty []folder.Dirty, all bool) error {
+	b := batch{r: r, since: time.Now()}
+	progress := func(folder.Progress) {}
+	if all {
+		progress = r.showIndex
+		defer r.hideIndex()
+	}
+	problems, err := r.fold.Scan(ctx, r.index0(), dirty, b.add, progress)
+	if err == nil {
+		err = b.flush(true)
+	}
+	if err != nil {
+		return err
+	}
+	r.keepProblems(problems, dirty, all)
+	return nil
+}
+
+// batch gathers what a scan finds until it is worth a commit.
+type batch struct {
+	r     *replica
+	seen  []folder.Seen
+	gone  []folder.Seen
+	bytes int64
+	since time.Time
+}
+
+func (b *batch) add(seen []folder.Seen) error {
+	for _, s := range seen {
+		if s.Gone {
+			b.gone = append(b.gone, s)
+			continue
+		}
+		b.seen = append(b.seen, s)
+		b.bytes += s.Value.Size
+	}
+	if len(b.seen) >= batchMost || b.bytes >= batchBytes || time.Since(b.since) > batchWait || len(b.gone) >= goneMost {
+		return b.flush(len(b.gone) >= goneMost)
+	}
+	return nil
+}
+
+// flush publishes what has been gathered; with the end of the scan, or when
+// there are very many, deletions as well.
+func (b *batch) flush(gone bool) error {
+	seen := b.seen
+	if gone {
+		seen = append(seen, b.gone...)
+		b.gone = nil
+	}
+	b.seen, b.bytes, b.since = nil, 0, time.Now()
+	if len(seen) == 0 {
+		return nil
+	}
+	return b.r.publish(seen)
+}
+
+// index0 is what the scanner may ask of the store.
+func (r *replica) index0() folder.Index {
+	return folder.Index{
+		Dir: func(dir event.Path, yield func(string, folder.Known) bool) error {
+			return r.st.HaveDir(dir, func(name string, h store.Have) bool { return yield(name, folderKnown(h)) })
+		},
+		At: func(p event.Path) (folder.Known, bool, error) {
+			h, ok, err := r.st.Have(p)
+			return folderKnown(h), ok, err
+		},
+		Hint: r.classHint,
+	}
+}
+
+func folderKnown(h store.Have) folder.Known {
+	v := h.Known.Value
+	return folder.Known{
+		Kind: v.Kind, Stat: folderStat(h.Stat), Racy: h.Racy, Root: v.Root,
+		Class: v.Class, Target: v.Target, Mode: v.Mode, MTime: v.MTime,
+	}
+}
+
+// watched takes in what the watcher noticed.
+func (r *replica) watched(b folder.Batch) {
+	r.mu.Lock()
+	r.full = r.full || b.All
+	for _, d := range b.Dirty {
+		r.dirty[d.Path] = r.dirty[d.Path] || d.Below
+	}
+	r.mu.Unlock()
+	r.scanNow.poke()
+}
+
+// markDirty asks for a path to be scanned soon.
+func (r *replica) markDirty(p event.Path, below bool) {
+	r.mu.Lock()
+	r.dirty[p] = r.dirty[p] || below
+	r.mu.Unlock()
+	r.scanNow.poke()
+}
+
+func (r *replica) markAll() {
+	r.mu.Lock()
+	r.full = true
+	r.mu.Unlock()
+	r.scanNow.poke()
+}
+
+// takeDirty claims what is due, and those who wait for it.
+func (r *replica) takeDirty() (dirty []folder.Dirty, all bool, waiting []chan struct{}) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for p, below := range r.dirty {
+		dirty = append(dirty, folder.Dirty{Path: p, Below: below})
+	}
+	slices.SortFunc(dirty, func(a, b folder.Dirty) int { return folder.ComparePaths(a.Path, b.Path) })
+	all, waiting = r.full, r.waiting
+	r.dirty, r.full, r.waiting = map[event.Path]bool{}, false, nil
+	r.scanning = len(dirty) > 0 || all
+	return dirty, all, waiting
+}
+
+// giveBack returns a claim that could not be worked off.
+func (r *replica) giveBack(dirty []folder.Dirty, all bool, waiting []chan struct{}) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, d := range dirty {
+		r.dirty[d.Path] = r.dirty[d.Path] || d.Below
+	}
+	r.full = r.full || all
+	r.waiting = append(r.waiting, waiting...)
+	r.scanning = false
+}
+
+// scanDone ends a turn; all says that everything was looked at.
+func (r *replica) scanDone(waiting []chan struct{}, all bool) {
+	r.mu.Lock()
+	first := all && !r.first
+	r.first, r.scanning = r.first || all, false
+	r.mu.Unlock()
+	for _, c := range waiting {
+		close(c)
+	}
+	if first {
+		r.applyNow.poke()
+	}
+	r.reportNow.poke()
+}
+
+// working reports whether local changes may not have been published yet.
+func (r *replica) working() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.scanning || r.full || len(r.dirty) > 0 || (r.watcher != nil && r.watcher.Pending())
+}
+
+// scanNowAll scans everything and returns when that is published.
+func (r *replica) scanNowAll(ctx context.Context) error {
+	r.markAll()
+	return r.awaitScan(ctx)
+}
+
+// scanNowPath scans p and what is below it.
+func (r *replica) scanNowPath(ctx context.Context, p event.Path) error {
+	_, exists, err := r.fold.Lstat(p)
+	if err != nil {
+		return err
+	}
+	if _, known, _ := r.st.Have(p); !exists && !known {
+		return &Error{Code: "no_path", Message: fmt.Sprintf("there is no %q in the pool", string(p)), Exit: 4}
+	}
+	r.markDirty(p, true)
+	return r.awaitScan(ctx)
+}
+
+func (r *replica) awaitScan(ctx context.Context) error {
+	done := make(chan struct{})
+	r.mu.Lock()
+	r.waiting = append(r.waiting, done)
+	r.mu.Unlock()
+	r.scanNow.poke()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		if why := r.haltedWhy(); why != "" {
+			return &Error{Code: "halted", Message: "the pool is halted: " + why, Exit: 8}
+		}
+		return asTimeout(ctx.Err(), "the scan")
+	}
+}
+
+func (r *replica) haltedWhy() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.halted
+}
+
+func (r *replica) showIndex(p folder.Progress) {
+	st := r.st.Stats()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if p.Hashed == 0 {
+		return // a rescan that finds nothing new is not worth a bar
+	}
+	r.index = &Progress{Kind: "index", DoneFiles: p.Files, DoneBytes: p.Bytes, TotalFiles: max(st.Files, 0)}
+}
+
+func (r *replica) hideIndex() {
+	r.mu.Lock()
+	r.index = nil
+	r.mu.Unlock()
+}
+
+// scanLater wakes the scan loop after d.
+func (r *replica) scanLater(d time.Duration) { time.AfterFunc(d, r.scanNow.poke) }
