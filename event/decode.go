@@ -170,11 +170,9 @@ func (r *decoder) node(key []byte) peer.ID {
 
 func (r *decoder) ctx(e *Event, f field) error {
 	var room [16]uint64
-	seqs := room[:]
-	if n := len(r.writers); n <= len(room) {
-		seqs = room[:n]
-	} else {
-		seqs = make([]uint64, n)
+	seqs := room[:min(len(r.writers), len(room))]
+	if len(r.writers) > len(room) {
+		seqs = make([]uint64, len(r.writers))
 	}
 	if err := f.packed(seqs); err != nil {
 		return err
