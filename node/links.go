@@ -63,7 +63,7 @@ type try struct {
 
 func newLinks(h host.Host, log *slog.Logger, fixed []ma.Multiaddr, want func() []peer.ID, changed func()) *links {
 	return &links{
-		host: h, log: log, want: want, fixed: fixed, poke: newNudge(),
+		host: h, log: log, want: want, changed: changed, fixed: fixed, poke: newNudge(),
 		tries: map[peer.ID]*try{}, seen: map[peer.ID]time.Time{}, known: map[string]peer.ID{},
 		measured: map[peer.ID]time.Time{},
 	}
