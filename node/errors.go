@@ -74,6 +74,7 @@ var codes = map[string]struct {
 	"ticket_used":       {exitTicket, "ask for a new one: meerkat invite"},
 	"ticket_revoked":    {exitTicket, "ask for a new one: meerkat invite"},
 	"ticket_foreign":    {exitTicket, "ask an admin of the pool for a new one"},
+	"unknown_pool":      {exitTicket, "ask an admin of the pool for a new ticket"},
 	"denied":            {exitNotAllowed, "the other side said no: ask the person there"},
 	"removed":           {exitNotAllowed, "this node was removed from the pool: ask an admin to invite it again"},
 	"not_admin":         {exitNotAllowed, "an admin or a keeper of the pool has to be online"},
