@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"strconv"
 	"time"
 
@@ -98,6 +99,9 @@ func ended(ctx context.Context, err error) error {
 }
 
 func lost(err error) error {
+	if u, ok := errors.AsType[*url.Error](err); ok {
+		err = u.Err // a person did not ask for a URL
+	}
 	return &node.Error{
 		Code: "connection_lost", Exit: exitNoNode, Err: err,
 		Message: "the node stopped before it had answered",

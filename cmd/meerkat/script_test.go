@@ -1,16 +1,21 @@
 package main
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/bwaklog/meerkat/control"
 	"github.com/rogpeppe/go-internal/testscript"
@@ -27,7 +32,7 @@ func TestFake(t *testing.T) {
 	})
 }
 
-var scriptCommands = map[string]func(*testscript.TestScript, bool, []string){"exits": exits}
+var scriptCommands = map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "up": up, "down": down, "keep": keep}
 
 func serveCanned(env *testscript.Env) error {
 	home, asked := filepath.Join(env.WorkDir, "h"), filepath.Join(env.WorkDir, "asked")
@@ -81,4 +86,107 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	if got != want {
 		ts.Fatalf("%s exits %d, want %d", strings.Join(args[1:], " "), got, want)
 	}
+}
+
+// TestNode runs sessions on homes of their own: $WORK/h, and those they name
+// with --home. "up NAME ARG..." starts a node on $WORK/NAME and returns once
+// it is ready; "down NAME" stops it and demands exit 0 within five seconds.
+func TestNode(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: filepath.Join("testdata", "node"), Cmds: scriptCommands, RequireExplicitExec: true,
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("MEERKAT_HOME", filepath.Join(env.WorkDir, "h"))
+			env.Setenv("MEERKAT_NETWORK__MDNS", "off")
+			env.Setenv("MEERKAT_NETWORK__LISTEN", "/ip4/127.0.0.1/tcp/0")
+			env.Values[nodesKey{}] = map[string]*running{}
+			return nil
+		},
+	})
+}
+
+type nodesKey struct{}
+
+// running is a node that a script has started.
+type running struct {
+	cmd  *exec.Cmd
+	err  bytes.Buffer // what it said; complete once done is closed
+	done chan struct{}
+}
+
+// kill ends the node, if it has not ended by itself.
+func (r *running) kill() {
+	_ = r.cmd.Process.Kill()
+	<-r.done
+	_ = r.cmd.Wait()
+}
+
+func up(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 1 {
+		ts.Fatalf("usage: up NAME ARG...")
+	}
+	exe, err := exec.LookPath("meerkat")
+	ts.Check(err)
+	r := &running{done: make(chan struct{})}
+	r.cmd = exec.Command(exe, append([]string{"--home", ts.MkAbs(args[0]), "up"}, args[1:]...)...)
+	r.cmd.Dir = ts.MkAbs(".")
+	for _, name := range []string{"MEERKAT_NETWORK__MDNS", "MEERKAT_NETWORK__LISTEN", "HOME", "PATH", "TMPDIR"} {
+		r.cmd.Env = append(r.cmd.Env, name+"="+ts.Getenv(name))
+	}
+	pipe, err := r.cmd.StderrPipe()
+	ts.Check(err)
+	ts.Check(r.cmd.Start())
+	ready := make(chan bool, 1)
+	go r.listen(pipe, ready)
+	ts.Value(nodesKey{}).(map[string]*running)[args[0]] = r
+	ts.Defer(func() {
+		r.kill()
+		ts.Logf("node %s said:\n%s", args[0], &r.err)
+	})
+	if !<-ready {
+		<-r.done
+		ts.Fatalf("up %s ended before it was ready: %s", args[0], &r.err)
+	}
+}
+
+// listen reads what a node says until it ends, and tells once it is ready.
+func (r *running) listen(pipe io.Reader, ready chan<- bool) {
+	defer close(r.done)
+	for lines := bufio.NewScanner(pipe); lines.Scan(); {
+		fmt.Fprintln(&r.err, lines.Text())
+		if strings.HasPrefix(lines.Text(), "ready 12D3KooW") {
+			ready <- true
+		}
+	}
+	select {
+	case ready <- false:
+	default:
+	}
+}
+
+func down(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: down NAME")
+	}
+	all := ts.Value(nodesKey{}).(map[string]*running)
+	r := all[args[0]]
+	if r == nil {
+		ts.Fatalf("no node %s runs", args[0])
+	}
+	delete(all, args[0])
+	begun := time.Now()
+	ts.Check(r.cmd.Process.Signal(syscall.SIGTERM))
+	<-r.done
+	err := r.cmd.Wait()
+	if took := time.Since(begun); err != nil || took > 5*time.Second {
+		ts.Fatalf("down %s: %v after %v, want exit 0 within 5 s", args[0], err, took)
+	}
+}
+
+// keep puts the answer of a command into a variable: keep VAR COMMAND ARG...
+func keep(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: keep VAR COMMAND ARG...")
+	}
+	ts.Check(ts.Exec(args[1], args[2:]...))
+	ts.Setenv(args[0], strings.TrimSpace(ts.ReadFile("stdout")))
 }
