@@ -39,6 +39,7 @@ type pace struct {
 	at    time.Time
 	n     float64       // deliveries, draining
 	quiet time.Duration // what it has to rest
+	hot   bool          // even finished changes rest, until it has been calm
 }
 
 func newPending() *pending {
@@ -51,7 +52,9 @@ func (q *pending) done(p event.Path, below bool, now time.Time) {
 		return
 	}
 	c := q.pace[p].cool(now)
-	if _, waits := q.ready[p]; !waits && c.n >= burst && !below {
+	if _, waits := q.ready[p]; !waits && (c.hot || c.n >= burst) && !below {
+		c.hot = true
+		q.pace[p] = c
 		if _, resting := q.resting[p]; !resting {
 			q.resting[p] = rest{last: now, limit: now.Add(c.quiet), quiet: c.quiet}
 		}
@@ -175,7 +178,8 @@ func (c pace) cool(now time.Time) pace {
 	if c.at.IsZero() {
 		return pace{at: now, quiet: quietLow}
 	}
-	return pace{at: now, n: max(0, c.n-calm.Seconds()*drain), quiet: max(quietLow, c.quiet-calm/4)}
+	n, quiet := max(0, c.n-calm.Seconds()*drain), max(quietLow, c.quiet-calm/4)
+	return pace{at: now, n: n, quiet: quiet, hot: c.hot && (n > 0 || quiet > quietLow)}
 }
 
 // slower asks for a longer rest the next time.
