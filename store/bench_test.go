@@ -70,3 +70,50 @@ func BenchmarkAppend(b *testing.B) {
 		b.StartTimer()
 	}
 }
+
+// BenchmarkHaveDir reads the index of 200,000 files as a rescan does, a directory at a time.
+func BenchmarkHaveDir(b *testing.B) {
+	const n = 200_000
+	c := newClan(b, 1)
+	p, done := benchPool(b, c)
+	defer done()
+	drafts, puts := forest(c, n)
+	if _, err := p.Commit(store.Tx{Segments: c.authors[0].say(b, drafts...), Put: puts}); err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	rows := 0
+	for b.Loop() {
+		for i := range n / 100 {
+			err := p.HaveDir(event.Path(fmt.Sprintf("dir%03d", i)), func(string, store.Have) bool { rows++; return true })
+			if err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	b.ReportMetric(float64(rows)/b.Elapsed().Seconds(), "rows/s")
+}
+
+// BenchmarkEdit makes one small change durable.
+func BenchmarkEdit(b *testing.B) {
+	c := newClan(b, 1)
+	p, done := benchPool(b, c)
+	defer done()
+	drafts, puts := forest(c, 10_000)
+	a := c.authors[0]
+	if _, err := p.Commit(store.Tx{Segments: a.say(b, drafts...), Put: puts}); err != nil {
+		b.Fatal(err)
+	}
+	for i := 0; b.Loop(); i++ {
+		path := event.Path(fmt.Sprintf("dir%03d/file%05d.txt", i%100, i%100*100))
+		h, _, err := p.Have(path)
+		if err != nil {
+			b.Fatal(err)
+		}
+		v := file(fmt.Sprint("edit", i))
+		segs := a.say(b, event.Change(path, h.Known, v, c.now()))
+		if _, err := p.Commit(store.Tx{Segments: segs, Put: map[event.Path]store.Have{path: have(i, v)}}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

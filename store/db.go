@@ -113,6 +113,7 @@ func openPebble(c Config, lock *pebble.Lock) (*pebble.DB, error) {
 		DisableTableStats:  true,
 		Levels:             levels(),
 		Logger:             quiet{c.Log},
+		EventListener:      listener(quiet{c.Log}),
 	})
 	switch {
 	case err == nil:
@@ -336,6 +337,15 @@ func (d *DB) room() error {
 		return fmt.Errorf("%w: %d bytes are free", ErrDiskFull, u.AvailBytes)
 	}
 	return nil // a file system that cannot tell is taken to have room
+}
+
+// listener takes the place of pebble's own, which ends the process where a table is damaged: whoever reads it gets
+// ErrCorrupt, and the rest stays of use.
+func listener(q quiet) *pebble.EventListener {
+	return &pebble.EventListener{
+		BackgroundError: func(err error) { q.Errorf("in the background: %v", err) },
+		DataCorruption:  func(info pebble.DataCorruptionInfo) { q.Errorf("%v", info) },
+	}
 }
 
 // quiet hands pebble's words to slog, at the level for us.
