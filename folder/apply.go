@@ -56,11 +56,11 @@ type Options struct {
 	Begin func([]Step) error
 	// Known reports whether the index has a row for a path: what lies on the disk and is unknown is never removed.
 	Known func(event.Path) bool
-	// Ignored reports whether a path is none of the pool's business.
+	// Ignored reports whether a path is none of the pool's business. Nil: what the folder's own rules say.
 	Ignored func(p event.Path, dir bool) bool
 }
 
-func (o Options) withDefaults() Options {
+func (o Options) withDefaults(f *Folder) Options {
 	if o.Begin == nil {
 		o.Begin = func([]Step) error { return nil }
 	}
@@ -68,7 +68,7 @@ func (o Options) withDefaults() Options {
 		o.Known = func(event.Path) bool { return false }
 	}
 	if o.Ignored == nil {
-		o.Ignored = func(event.Path, bool) bool { return false }
+		o.Ignored = func(p event.Path, dir bool) bool { ok, _ := f.Ignored(p, dir); return ok }
 	}
 	return o
 }
@@ -83,7 +83,7 @@ func (f *Folder) Apply(ctx context.Context, steps []Step, o Options) ([]Outcome,
 	if err := f.Check(); err != nil {
 		return nil, err
 	}
-	b := newBatch(f, steps, o.withDefaults())
+	b := newBatch(f, steps, o.withDefaults(f))
 	defer b.clean()
 	if err := b.stage(ctx); err != nil {
 		return nil, fmt.Errorf("stage a batch: %w", err)
@@ -96,7 +96,7 @@ func (f *Folder) Apply(ctx context.Context, steps []Step, o Options) ([]Outcome,
 	b.dispose()
 	b.lock()
 	b.modes()
-	b.finish()
+	b.finish(context.WithoutCancel(ctx))
 	b.syncNames()
 	return b.outcomes(), nil
 }

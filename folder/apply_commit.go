@@ -104,6 +104,7 @@ func (b *batch) commitOne(w *work) {
 		b.commitDir(w)
 	case w.How == InPlace:
 		b.inPlace(w)
+	case !b.intact(w):
 	case w.was() == event.Tomb:
 		b.create(w)
 	case w.was() == event.Dir:
@@ -118,6 +119,18 @@ func (b *batch) commitOne(w *work) {
 			b.taken[w.staged.object()] = true
 		}
 	}
+}
+
+// intact makes sure that a file which is about to be taken over was not edited under its old name since it was staged.
+func (b *batch) intact(w *work) bool {
+	if w.How != Move {
+		return true
+	}
+	if now, err := b.f.fs.Stat("intact", w.temp); err == nil && now.moved(w.staged) {
+		return true
+	}
+	w.result.Result, w.result.Dirty = Lacking, []event.Path{w.From[0].Path}
+	return false
 }
 
 // dirOf names the directory of p for the file system seam.
@@ -215,6 +228,9 @@ func (b *batch) freeTemp(w *work) {
 	}
 }
 
+// swapSuffix ends the name under which swap puts the old object aside.
+const swapSuffix = "-swap"
+
 // swap exchanges two names; where the system cannot do that in one step, with a moment in which the second is missing.
 func (f *Folder) swap(l Label, x, y string) error {
 	f.reader.forget(y)
@@ -222,7 +238,7 @@ func (f *Folder) swap(l Label, x, y string) error {
 	if !unsupported(err) {
 		return err
 	}
-	side := x + "-swap"
+	side := x + swapSuffix
 	if err := f.fs.Rename(l, y, side, NoReplace); err != nil {
 		return err
 	}

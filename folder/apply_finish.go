@@ -1,6 +1,7 @@
 package folder
 
 import (
+	"context"
 	"errors"
 
 	"golang.org/x/sync/errgroup"
@@ -167,11 +168,12 @@ func (f *Folder) syncFile(path string) error {
 }
 
 // finish looks at everything a last time: what the index will remember has to be what we put there.
-func (b *batch) finish() {
+func (b *batch) finish(ctx context.Context) {
 	for _, w := range b.work {
 		if w.result.Result != Done || w.deletes() {
 			continue
 		}
+		b.unshare(ctx, w)
 		now, err := b.f.fs.Stat("final", w.name)
 		kind, _ := now.Kind()
 		switch {
@@ -183,6 +185,34 @@ func (b *batch) finish() {
 			w.result.Stat = now
 		}
 	}
+}
+
+// unshare gives a file its own bytes where the path that it was taken from did not go away after all: two names of one
+// file would let an edit of one change the other.
+func (b *batch) unshare(ctx context.Context, w *work) {
+	if w.How != Move || w.final == (Stat{}) {
+		return
+	}
+	src, err := b.f.fs.Stat("unshare", w.From[0].name())
+	if err != nil || !src.is(w.final) {
+		return
+	}
+	ok, err := b.copyFrom(ctx, w, w.name, w.final)
+	if ok && err == nil {
+		w.staged, err = b.f.fs.Stat("unshare", w.temp)
+	}
+	if ok && err == nil {
+		err = b.f.syncFile(w.temp)
+	}
+	if ok && err == nil {
+		err = b.rename(w, "unshare", w.temp, w.name, Exchange)
+	}
+	if !ok || err != nil {
+		b.f.log.Warn("two paths share one file", "path", w.name, "source", w.From[0].Path, "err", err)
+		return
+	}
+	w.final = w.staged
+	_ = b.f.fs.Remove("unshare", w.temp, false) // the other name of the file at the source
 }
 
 // syncNames makes the new names durable. What cannot be made so is not reported as done.

@@ -76,7 +76,9 @@ const (
 	markerText = "# This folder is kept by meerkat. Leave this file where it is.\nmeerkat-folder 1\npool %x\nfolder %x\nnonce %x\n"
 )
 
-func (m Marker) encode() []byte { return fmt.Appendf(nil, markerText, m.Pool, m.Folder, m.Nonce) }
+func (m Marker) encode() []byte {
+	return fmt.Appendf(nil, markerText, m.Pool[:], m.Folder[:], m.Nonce[:])
+}
 
 // DecodeMarker reads a marker's bytes.
 func DecodeMarker(b []byte) (Marker, error) {
