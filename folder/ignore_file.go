@@ -123,6 +123,9 @@ type ruleBook struct {
 	stats   [2]Stat
 	sums    [2]chunker.ID
 	bad     []Problem
+	number  int // of the rules that count now, from one
+	told    int // the number that ReloadIgnore spoke of last
+	scanned int // the number that the last scan followed
 }
 
 // Ignored says whether p, a directory or not, is ignored, and by which rule. The rules are those of the last scan or
@@ -131,7 +134,7 @@ type ruleBook struct {
 func (f *Folder) Ignored(p event.Path, dir bool) (bool, Rule) {
 	g := f.rules.now.Load()
 	if g == nil {
-		if _, _, err := f.ReloadIgnore(); err != nil {
+		if _, _, err := f.rules.reload(f.fs, new(int)); err != nil {
 			return true, Rule{File: IgnoreFile, Pattern: "cannot be read"}
 		}
 		g = f.rules.now.Load()
@@ -139,33 +142,48 @@ func (f *Folder) Ignored(p event.Path, dir bool) (bool, Rule) {
 	return g.Match(p, dir)
 }
 
-// ReloadIgnore reads the ignore files where they have changed. It says whether the rules are others than before (never
-// true the first time), and which lines are not used. After an error the rules before stay.
+// ReloadIgnore reads the ignore files where they have changed. It says whether the rules are others than at the call
+// before (never true the first time), and which lines are not used. After an error the rules before stay.
 func (f *Folder) ReloadIgnore() (changed bool, bad []Problem, err error) {
-	b := &f.rules
+	return f.rules.reload(f.fs, &f.rules.told)
+}
+
+// reload reads what has changed, and says whether the rules have another number than *told, which it brings up to date:
+// each of those who ask is told of each change.
+func (b *ruleBook) reload(disk FS, told *int) (changed bool, bad []Problem, err error) {
 	b.loading.Lock()
 	defer b.loading.Unlock()
+	if err := b.refresh(disk); err != nil {
+		return false, nil, err
+	}
+	changed = *told != 0 && *told != b.number
+	*told = b.number
+	return changed, b.bad, nil
+}
+
+// refresh loads the files if they have changed, or might have within the granularity of their times.
+func (b *ruleBook) refresh(disk FS) (err error) {
 	var stats [2]Stat
 	for i, name := range ignoreFiles {
-		if stats[i], err = f.fs.Stat("ignore file", name); err != nil && !Absent(err) {
-			return false, nil, fmt.Errorf("ignore rules: %w", err)
+		if stats[i], err = disk.Stat("ignore file", name); err != nil && !Absent(err) {
+			return fmt.Errorf("ignore rules: %w", err)
 		}
 	}
-	first := b.now.Load() == nil
-	if !first && stats == b.stats && !young(stats[0], time.Now()) && !young(stats[1], time.Now()) {
-		return false, b.bad, nil
+	now := time.Now()
+	if b.now.Load() != nil && stats == b.stats && !young(stats[0], now) && !young(stats[1], now) {
+		return nil
 	}
-	changed, err = b.load(f.fs, stats)
-	if err == nil {
-		b.stats = stats
+	if err := b.load(disk, stats); err != nil {
+		return err
 	}
-	return changed && !first, b.bad, err
+	b.stats = stats
+	return nil
 }
 
 var ignoreFiles = [2]string{IgnoreFile, IgnoreFileLocal}
 
-// load reads and compiles both files, and says whether a byte of them is another than before.
-func (b *ruleBook) load(disk FS, stats [2]Stat) (changed bool, err error) {
+// load reads and compiles both files.
+func (b *ruleBook) load(disk FS, stats [2]Stat) (err error) {
 	var files [2]IgnoreSource
 	var sums [2]chunker.ID
 	var odd []Problem
@@ -177,18 +195,19 @@ func (b *ruleBook) load(disk FS, stats [2]Stat) (changed bool, err error) {
 			odd = append(odd, badRule(name, "is not a regular file, and is not used"))
 		}
 		if err != nil && !Absent(err) {
-			return false, fmt.Errorf("ignore rules: %w", err)
+			return fmt.Errorf("ignore rules: %w", err)
 		}
 		sums[i] = chunker.Sum(files[i].Data)
 	}
 	g, bad := CompileIgnore(files[:]...)
 	b.bad = append(odd, bad...)
 	if b.now.Load() != nil && sums == b.sums {
-		return false, nil
+		return nil
 	}
 	b.sums = sums
+	b.number++
 	b.now.Store(g) // one set of rules is one pointer: the watcher sees by it whether they are others
-	return true, nil
+	return nil
 }
 
 // readIgnore reads as much of an ignore file as counts, and a byte more.

@@ -90,7 +90,7 @@ func (f *Folder) Scan(ctx context.Context, ix Index, dirty []Dirty, emit func([]
 	if err := f.Check(); err != nil {
 		return nil, err
 	}
-	changed, bad, err := f.ReloadIgnore()
+	changed, bad, err := f.rules.reload(f.fs, &f.rules.scanned)
 	if err != nil {
 		return nil, err
 	}

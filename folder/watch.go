@@ -157,7 +157,7 @@ func (w *Watcher) rulesMoved(p event.Path, used *Ignore) bool {
 	if p != IgnoreFile && p != IgnoreFileLocal {
 		return false
 	}
-	_, _, err := w.f.ReloadIgnore()
+	_, _, err := w.f.rules.reload(w.f.fs, new(int))
 	return err != nil || w.f.rules.now.Load() != used
 }
 

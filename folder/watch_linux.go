@@ -74,7 +74,7 @@ func (s *session) inPlace() error {
 
 // rewatch puts a watch on every directory anew; those that stand stay. Watches that lead nowhere are taken away.
 func (s *session) rewatch() error {
-	if _, _, err := s.f.ReloadIgnore(); err != nil {
+	if _, _, err := s.f.rules.reload(s.f.fs, new(int)); err != nil {
 		return err // without the rules everything would be watched
 	}
 	old := s.wds

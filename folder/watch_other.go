@@ -65,7 +65,7 @@ func (s *session) watch(ctx context.Context) error {
 
 // rewatch watches every directory, and calls everything dirty.
 func (s *session) rewatch() error {
-	if _, _, err := s.f.ReloadIgnore(); err != nil {
+	if _, _, err := s.f.rules.reload(s.f.fs, new(int)); err != nil {
 		return err // without the rules everything would be watched
 	}
 	s.lost, s.why, s.rules = 0, "", s.f.rules.now.Load()
