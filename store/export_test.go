@@ -52,7 +52,9 @@ func (p *Pool) BreakSums() {
 }
 
 // KeyOf is the key of path in a table.
-func (p *Pool) KeyOf(table byte, path event.Path) string { return string(p.space.path(nil, table, path)) }
+func (p *Pool) KeyOf(table byte, path event.Path) string {
+	return string(p.space.path(nil, table, path))
+}
 
 // Decode feeds row to the decoder of each table.
 func (p *Pool) Decode(row []byte) []error {

@@ -22,7 +22,7 @@ func (f Fault) String() string { return fmt.Sprintf("%q: %s", string(f.Path), f.
 
 const (
 	maxFaults   = 1000 // named by one Verify
-	maxRepairs  = 64   // passes: a wrong count may hide another one level up
+	maxRepairs  = 64   // passes
 	noteSums    = "sums are not those of the rows"
 	noteEntry   = "tree row is not what its children, index and state say"
 	noteMissing = "tree row of a directory with live children is missing"
@@ -47,19 +47,25 @@ func (p *Pool) Verify(repair bool) ([]Fault, error) {
 		return p.look()
 	}
 	var all []Fault
-	for range maxRepairs {
+	for range maxRepairs { // one may bring out the next, such as a wrong count one level up
 		var found []Fault
+		mended := false
 		err := p.change("repair", func(c *change) (err error) {
 			found, err = c.audit()
+			mended = !c.b.Empty() || c.facts.sums != p.latest.sums
 			return err
 		})
 		if err != nil {
 			return all, err
 		}
-		if len(found) == 0 {
+		for _, f := range found {
+			if !slices.Contains(all, f) {
+				all = append(all, f)
+			}
+		}
+		if !mended {
 			break
 		}
-		all = append(all, found...)
 	}
 	return all, nil
 }
@@ -91,7 +97,8 @@ type audit struct {
 	fix    *pebble.Batch // nil: only look
 	sums   sums
 	kids   map[event.Path]uint64 // of directories whose own row is still to come
-	faults []Fault
+	faults []Fault // the first of those found
+	found  int
 }
 
 func newAudit(p *Pool, r pebble.Reader, fix *pebble.Batch) *audit {
@@ -111,6 +118,7 @@ func (a *audit) run(f facts) error {
 }
 
 func (a *audit) fault(path event.Path, what string) {
+	a.found++
 	if len(a.faults) < maxFaults {
 		a.faults = append(a.faults, Fault{path, what})
 	}

@@ -118,18 +118,32 @@ func TestVerifyFollowsTheLogs(t *testing.T) {
 	}
 }
 
+// TestVerifyForgetsWhatCannotBeServed: a file whose list of chunks is lost is to be found anew by a scan.
+func TestVerifyForgetsWhatCannotBeServed(t *testing.T) {
+	_, p := mixed(t)
+	for _, key := range must[[]string](t)(p.Rows('b')) {
+		if err := p.Break(key, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mend(t, p, "no manifest")
+	if _, ok, err := p.Have("long"); ok || err != nil {
+		t.Errorf("Have = %v, %v, want no row", ok, err)
+	}
+}
+
 // TestVerifyTakesTheBaseFromAFalseClaim: a row that says to follow the tree, but has another value, keeps its value and
 // claims to have seen nothing.
 func TestVerifyTakesTheBaseFromAFalseClaim(t *testing.T) {
 	_, p := mixed(t)
 	rows := must[map[string]string](t)(p.Dump())
-	from, to := p.KeyOf('i', "dir000/file00003.txt"), p.KeyOf('i', "dir000/file00004.txt")
+	from, to := p.KeyOf('i', "dir000"), p.KeyOf('i', "dir000/file00004.txt")
 	if err := p.Break(to, []byte(rows[from])); err != nil {
 		t.Fatal(err)
 	}
 	mend(t, p, "a false claim")
 	h, ok, err := p.Have("dir000/file00004.txt")
-	if err != nil || !ok || len(h.Known.Base) != 0 || !h.Known.Value.SameContent(file("3")) {
+	if err != nil || !ok || len(h.Known.Base) != 0 || h.Known.Value.Kind != event.Dir {
 		t.Errorf("Have = %+v, %v, %v, want its value on no base", h.Known, ok, err)
 	}
 	if needs := p.Needs("", 99); len(needs) == 0 {

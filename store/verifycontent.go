@@ -8,14 +8,14 @@ import (
 	"github.com/bwaklog/meerkat/event"
 )
 
-// content checks the rows that say where content lies.
+// content checks the rows that say where content lies. Where a reference was wrong, what hangs on references is not
+// judged by it: the next pass does that.
 func (a *audit) content() error {
-	for _, part := range []func() error{a.files, a.refs, a.chunks, a.blocks} {
-		if err := part(); err != nil {
-			return err
-		}
+	before := a.found
+	if err := errors.Join(a.files(), a.refs()); err != nil || a.found > before {
+		return err
 	}
-	return nil
+	return errors.Join(a.chunks(), a.blocks())
 }
 
 // files looks for the reference and the chunks of each file of the index.
@@ -48,8 +48,8 @@ func (a *audit) files() error {
 func (a *audit) placed(path event.Path, root chunker.ID) error {
 	m, err := a.list(path, root)
 	if errors.Is(err, ErrNoManifest) {
-		a.fault(path, noteChunk) // a scan finds the list again
-		return nil
+		// Without its list the file could not be served. A scan finds it anew.
+		return a.set(path, noteChunk, a.p.space.path(nil, tabIndex, path), nil)
 	}
 	if err != nil {
 		return err
