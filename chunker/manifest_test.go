@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"github.com/bwaklog/meerkat/chunker"
-	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 )
 
@@ -50,7 +49,7 @@ func drawn(class chunker.Class, n int, seed string) chunker.Manifest {
 
 func TestManifestComesBack(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		n := rapid.SampledFrom([]int{0, 1, 2, 9, 100, 101, 102, 8191, 8192, 8193, 16384, 16385}).Draw(t, "chunks")
+		n := rapid.SampledFrom([]int{0, 1, 2, 9, 100, 101, 102, 103, 104, 105, 106, 107, 108, 8191, 8192, 8193, 16384, 16385}).Draw(t, "chunks")
 		m := drawn(chunker.Class(rapid.IntRange(0, 2).Draw(t, "class")), n, rapid.String().Draw(t, "seed"))
 		bs, s := m.Blocks(), blocks{}
 		want := 1
@@ -68,8 +67,9 @@ func TestManifestComesBack(t *testing.T) {
 		if err != nil {
 			t.Fatalf("DecodeManifest: %v", err)
 		}
-		if diff := cmp.Diff(m, got); diff != "" {
-			t.Errorf("DecodeManifest (-want +got):\n%s", diff)
+		if got.Class != m.Class || got.Size != m.Size || !slices.Equal(got.Chunks, m.Chunks) {
+			t.Errorf("DecodeManifest = %v, %d bytes, %d chunks; want %v, %d, %d",
+				got.Class, got.Size, len(got.Chunks), m.Class, m.Size, len(m.Chunks))
 		}
 	})
 }

@@ -18,8 +18,8 @@ const (
 	firstQuiet = 300 * time.Millisecond
 	mostQuiet  = 2 * time.Second // how long a peer is left alone that has nothing
 	minWindow  = 256 << 10       // bytes, of a lane
-	newWindow  = 512 << 10       // before its rate is known
-	slack      = 50 * time.Millisecond
+	newWindow  = 1 << 20         // before its rate is known
+	ahead      = 500 * time.Millisecond
 	rateTime   = 100 * time.Millisecond
 )
 
@@ -207,8 +207,8 @@ func (a *lane) drop(p *plan, n int) {
 	a.queue = slices.Delete(a.queue, 0, n)
 }
 
-// measure lets the window follow what the connection carries in its delay and a little more: enough to keep it full,
-// and little to lose or to wait for when the peer goes away.
+// measure lets the window follow what the connection carries in half a second, or in twice its delay: enough to keep it full
+// though a busy machine answers late, and little to lose when the peer goes away.
 func (a *lane) measure(p *plan, q request, now time.Time) {
 	if d := now.Sub(q.at); a.delay == 0 || d < a.delay {
 		a.delay = max(d, 1)
@@ -219,7 +219,7 @@ func (a *lane) measure(p *plan, q request, now time.Time) {
 		return
 	}
 	rate := float64(a.got) / passed.Seconds()
-	target := int(1.5 * rate * (a.delay + slack).Seconds())
+	target := int(rate * max(ahead, 2*a.delay).Seconds())
 	a.window = min(max(target, a.window*3/4, minWindow), a.most)
 	a.since, a.got = now, 0
 }
