@@ -261,6 +261,9 @@ func (f *Folder) room(n int64) error {
 // file's in order; their hashes are the caller's to have checked, their sizes are checked here. Nothing is synced yet. Several
 // calls may run at once for different paths, also beside Apply. Call Recover before the first one.
 func (f *Folder) Stage(p event.Path, v event.Value, chunks [][]byte) error {
+	if _, err := event.ParsePath([]byte(p)); err != nil || reserved(p) {
+		return fmt.Errorf("stage %q: %w", p, event.ErrPath)
+	}
 	var n int64
 	for _, c := range chunks {
 		n += int64(len(c))

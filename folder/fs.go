@@ -96,6 +96,8 @@ type File interface {
 	// Freeze keeps others from opening the file for writing until Close, and reports whether it could:
 	// false when somebody has it open for writing, or the system knows no such thing.
 	Freeze() bool
+	// Links is how many names the file has. ErrUnsupported where the system does not tell.
+	Links() (uint64, error)
 	// Sync makes content and attributes durable.
 	Sync() error
 }

@@ -247,3 +247,12 @@ func (f *osFile) Flush(int64, int64)                   {}
 func (f *osFile) Freeze() bool                         { return false }
 func (f *osFile) NextData(int64) (int64, int64, error) { return 0, 0, ErrUnsupported }
 func (f *osFile) CopyFrom(src File, size int64) error  { return copyData(f, src, size) }
+
+// Links is how many names the file has.
+func (f *osFile) Links() (uint64, error) {
+	fi, err := f.File.Stat()
+	if err != nil {
+		return 0, err
+	}
+	return linksOf(fi)
+}

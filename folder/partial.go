@@ -147,11 +147,7 @@ func (p *Partial) openFile() (resumed bool, err error) {
 
 // shared reports whether a file has more names than one, where the system tells.
 func shared(f File) bool {
-	s, ok := f.(interface{ Links() (uint64, error) })
-	if !ok {
-		return false
-	}
-	n, err := s.Links()
+	n, err := f.Links()
 	return err == nil && n > 1
 }
 
@@ -170,8 +166,8 @@ func (p *Partial) verify(ctx context.Context) error {
 	g.SetLimit(stagers)
 	last := -1
 	err = eachData(p.file, min(st.Size, p.m.Size), func(start, end int64) error {
-		i, _ := slices.BinarySearch(p.offs, start+1)
-		for i--; i < len(p.m.Chunks) && p.offs[i] < end; i++ {
+		after, _ := slices.BinarySearch(p.offs, start+1)
+		for i := after - 1; i < len(p.m.Chunks) && p.offs[i] < end; i++ {
 			if i <= last {
 				continue
 			}

@@ -28,3 +28,11 @@ func ctimeOf(st *syscall.Stat_t) int64 {
 	}
 	return 0
 }
+
+func linksOf(fi fs.FileInfo) (uint64, error) {
+	st, ok := fi.Sys().(*syscall.Stat_t)
+	if !ok {
+		return 0, ErrUnsupported
+	}
+	return uint64(st.Nlink), nil //nolint:unconvert // not the same type everywhere
+}

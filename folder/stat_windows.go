@@ -12,3 +12,5 @@ func statInfo(fi fs.FileInfo) Stat {
 	_, _ = h.Write([]byte(fi.Name())) // cannot fail
 	return Stat{Ino: h.Sum64(), Size: fi.Size(), MTime: fi.ModTime().UnixNano(), Mode: modeOf(fi.Mode())}
 }
+
+func linksOf(fs.FileInfo) (uint64, error) { return 0, ErrUnsupported }
