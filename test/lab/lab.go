@@ -42,6 +42,7 @@ type Host struct {
 	Env       []string // of every command of the program
 	Args      []string // of every Up
 	Node      *exec.Cmd
+	user      int // 0: root
 	log       *tail
 	exited    chan struct{}
 }
@@ -102,12 +103,30 @@ func (l *Lab) Must(name string, args ...string) {
 
 // Command makes a command that runs in the host's network.
 func (h *Host) Command(name string, args ...string) *exec.Cmd {
-	cmd := exec.Command("nsenter", append([]string{"--net=/run/netns/" + h.NS, "--", name}, args...)...)
+	enter := []string{"--net=/run/netns/" + h.NS, "--"}
+	if h.user != 0 {
+		enter = append(enter, "setpriv", "--reuid", strconv.Itoa(h.user), "--regid", strconv.Itoa(h.user), "--clear-groups", "--")
+	}
+	cmd := exec.Command("nsenter", append(append(enter, name), args...)...)
 	cmd.Env = append(os.Environ(), append(h.Env, "MEERKAT_HOME="+h.Home, "NO_COLOR=1")...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	return cmd
 }
 
+// Unprivileged has all later commands on the host run as nobody, to whom home
+// and folder then belong.
+func (h *Host) Unprivileged() {
+	h.lab.T.Helper()
+	h.user = 65534
+	dir := filepath.Dir(h.Home)
+	h.lab.Must("chown", "-R", strconv.Itoa(h.user), dir)
+	for ; dir != "/"; dir = filepath.Dir(dir) {
+		h.lab.Must("chmod", "a+x", dir)
+	}
+	h.lab.Must("chmod", "a+rx", filepath.Dir(Program), Program)
+}
+
+// Nft runs nft commands in the host's network. It needs root.
 func (h *Host) Nft(lines ...string) {
 	h.lab.T.Helper()
 	cmd := h.Command("nft", "-f", "-")
