@@ -140,9 +140,6 @@ func folderTrouble(dir string, err error) error {
 		case folder.WhyTaken, folder.WhyOtherPool:
 			code = "folder_taken"
 		}
-		if g.Err != nil {
-			err = g.Err
-		}
 		return trouble(code, nil, "%s", strings.TrimPrefix(g.Error(), "folder "))
 	}
 	return trouble(code, err, "cannot use the folder %s", dir)
