@@ -91,15 +91,15 @@ func (a *app) showChange(c node.ChangeInfo) error {
 	if a.json {
 		return a.object(c)
 	}
-	who := c.ByName
-	if who == "" {
-		who = short(c.By)
+	by := c.ByName
+	if by == "" {
+		by = short(c.By)
 	}
 	detail := ""
 	if c.Kind == "file" && c.Action != "deleted" {
 		detail = "\t" + size(c.Size)
 	}
-	return a.print("%s\t%s\t%s %s\t%s%s", a.when(c.Time), clean(who), c.Action, c.Kind, shownPath(c.Path, c.PathB64), detail)
+	return a.print("%s\t%s\t%s %s\t%s%s", a.when(c.Time), clean(by), c.Action, c.Kind, shownPath(c.Path, c.PathB64), detail)
 }
 
 func (a *app) eventsCmd() *cobra.Command {

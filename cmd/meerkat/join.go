@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"path/filepath"
 	"strings"
 	"time"
@@ -17,7 +18,7 @@ import (
 // pending afterwards, and the node goes on asking.
 const (
 	ticketPatience  = time.Minute
-	requestPatience = 15 * time.Second // a person has to approve: no use in waiting long
+	requestPatience = 10 * time.Second // a person has to approve: no use in waiting long
 )
 
 func (a *app) joinCmd() *cobra.Command {
@@ -66,15 +67,21 @@ func (a *app) joinRequest(arg, file, dir string) (node.JoinRequest, error) {
 
 // isNode reports a peer id, or an address that ends in one.
 func isNode(s string) bool {
-	if _, err := peer.Decode(s); err == nil {
-		return true
-	}
+	_, err := peer.Decode(who(s))
+	return err == nil
+}
+
+// who gives the id where an address that ends in one stands for a node, and
+// all else as it is.
+func who(s string) string {
 	addr, err := multiaddr.NewMultiaddr(s)
 	if err != nil {
-		return false
+		return s
 	}
-	_, err = peer.AddrInfoFromP2pAddr(addr)
-	return err == nil
+	if info, err := peer.AddrInfoFromP2pAddr(addr); err == nil {
+		return info.ID.String()
+	}
+	return s
 }
 
 func (a *app) join(ctx context.Context, r node.JoinRequest) error {
@@ -85,11 +92,22 @@ func (a *app) join(ctx context.Context, r node.JoinRequest) error {
 	}
 	return a.anywhere(ctx, func(b control.Backend) error {
 		p, err := b.Join(ctx, r)
+		if a.onlyAsked(r, err) {
+			a.say("%s", clean(control.Flat(err).Message))
+			p, err = node.PoolInfo{Schema: node.SchemaPool, Name: filepath.Base(r.Dir), Path: r.Dir, Role: "none", Pending: true}, nil
+		}
 		if err != nil {
 			return err
 		}
 		return a.showJoined(r, p)
 	})
+}
+
+// onlyAsked reports a join by id that has done what it can: a person has to
+// approve, and unless the caller said how long to wait for that, asking is all.
+func (a *app) onlyAsked(r node.JoinRequest, err error) bool {
+	e, ok := errors.AsType[*node.Error](err)
+	return ok && e.Code == "join_pending" && r.Ticket == "" && a.timeout == 0
 }
 
 func patience(r node.JoinRequest) time.Duration {

@@ -83,7 +83,7 @@ func linkText(l node.Link) string {
 func (a *app) peerShowCmd() *cobra.Command {
 	c := command("show NODE", "Show one member", "  meerkat peer show pi", takes(1, 1), func(ctx context.Context, args []string) error {
 		return a.anywhere(ctx, func(b control.Backend) error {
-			m, err := b.Peer(ctx, a.pool, args[0])
+			m, err := b.Peer(ctx, a.pool, who(args[0]))
 			if err != nil {
 				return err
 			}
@@ -114,7 +114,7 @@ func (a *app) peerAddCmd() *cobra.Command {
 func (a *app) peerRmCmd() *cobra.Command {
 	c := command("rm NODE", "Take a member out of the pool", "  meerkat peer rm old-laptop", takes(1, 1), func(ctx context.Context, args []string) error {
 		return a.anywhere(ctx, func(b control.Backend) error {
-			m, err := b.Peer(ctx, a.pool, args[0])
+			m, err := b.Peer(ctx, a.pool, who(args[0]))
 			if err != nil {
 				return err
 			}
@@ -134,7 +134,7 @@ func (a *app) peerRmCmd() *cobra.Command {
 
 func (a *app) peerRenameCmd() *cobra.Command {
 	c := command("rename NODE NAME", "Give a member another name, for all members", "  meerkat peer rename 12D3KooWAbc pi", takes(2, 2), func(ctx context.Context, args []string) error {
-		return a.anywhere(ctx, func(b control.Backend) error { return b.PeerRename(ctx, a.pool, args[0], args[1]) })
+		return a.anywhere(ctx, func(b control.Backend) error { return b.PeerRename(ctx, a.pool, who(args[0]), args[1]) })
 	})
 	c.ValidArgsFunction = a.completeMembers
 	return c
@@ -142,7 +142,7 @@ func (a *app) peerRenameCmd() *cobra.Command {
 
 func (a *app) peerRoleCmd() *cobra.Command {
 	c := command("role NODE ROLE", "Give a member another role: admin, writer, reader or keeper", "  meerkat peer role pi keeper", takes(2, 2), func(ctx context.Context, args []string) error {
-		return a.anywhere(ctx, func(b control.Backend) error { return b.PeerRole(ctx, a.pool, args[0], args[1]) })
+		return a.anywhere(ctx, func(b control.Backend) error { return b.PeerRole(ctx, a.pool, who(args[0]), args[1]) })
 	})
 	c.ValidArgsFunction = func(c *cobra.Command, args []string, to string) ([]string, cobra.ShellCompDirective) {
 		if len(args) == 1 {

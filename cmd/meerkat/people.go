@@ -98,7 +98,7 @@ func (a *app) approveCmd() *cobra.Command {
 	var role string
 	c := command("approve NODE [--role R]", "Let a node in that asked", "  meerkat approve pi --role keeper", takes(1, 1), func(ctx context.Context, args []string) error {
 		return a.running(func(b control.Backend) error {
-			m, err := b.Approve(ctx, a.pool, args[0], role)
+			m, err := b.Approve(ctx, a.pool, who(args[0]), role)
 			if err != nil {
 				return err
 			}
@@ -117,7 +117,7 @@ func (a *app) approveCmd() *cobra.Command {
 
 func (a *app) denyCmd() *cobra.Command {
 	c := command("deny NODE", "Refuse a node that asked", "  meerkat deny 12D3KooWAbc", takes(1, 1), func(ctx context.Context, args []string) error {
-		return a.running(func(b control.Backend) error { return b.Deny(ctx, args[0]) })
+		return a.running(func(b control.Backend) error { return b.Deny(ctx, who(args[0])) })
 	})
 	c.ValidArgsFunction = a.completeRequests
 	return c
@@ -129,7 +129,7 @@ func (a *app) pingCmd() *cobra.Command {
 		if times < 1 {
 			return usage("-c needs at least 1", "try -c 3")
 		}
-		return a.running(func(b control.Backend) error { return a.pings(ctx, b, args[0], times) })
+		return a.running(func(b control.Backend) error { return a.pings(ctx, b, who(args[0]), times) })
 	})
 	c.Flags().IntVarP(&times, "count", "c", 1, "how many times, a second apart")
 	c.ValidArgsFunction = a.completeMembers
@@ -137,13 +137,13 @@ func (a *app) pingCmd() *cobra.Command {
 }
 
 // pings fails where none of them came back.
-func (a *app) pings(ctx context.Context, b control.Backend, who string, times int) error {
+func (a *app) pings(ctx context.Context, b control.Backend, name string, times int) error {
 	back, why := 0, ""
 	for i := range times {
 		if i > 0 && !pause(ctx, time.Second) {
 			return ctx.Err()
 		}
-		p, err := b.Ping(ctx, who)
+		p, err := b.Ping(ctx, name)
 		if err != nil {
 			return err
 		}
@@ -152,7 +152,7 @@ func (a *app) pings(ctx context.Context, b control.Backend, who string, times in
 		} else {
 			why = p.Why
 		}
-		if err := a.showPing(who, p); err != nil {
+		if err := a.showPing(name, p); err != nil {
 			return err
 		}
 	}
@@ -162,15 +162,15 @@ func (a *app) pings(ctx context.Context, b control.Backend, who string, times in
 	if why == "" {
 		why = "no answer"
 	}
-	return &node.Error{Code: "unreachable", Message: "cannot reach " + clean(who) + " (" + clean(why) + ")", Hint: "is it running? it needs a network that leads here", Exit: exitUnreachable}
+	return &node.Error{Code: "unreachable", Message: "cannot reach " + clean(name) + " (" + clean(why) + ")", Hint: "is it running? it needs a network that leads here", Exit: exitUnreachable}
 }
 
-func (a *app) showPing(who string, p node.PingInfo) error {
+func (a *app) showPing(name string, p node.PingInfo) error {
 	switch {
 	case a.json && p.OK:
 		return a.object(p)
 	case p.OK:
-		return a.print("%s\t%d ms\t%s", clean(who), p.RTTms, linkText(p.Link))
+		return a.print("%s\t%d ms\t%s", clean(name), p.RTTms, linkText(p.Link))
 	}
 	return nil // the error says it, and stdout stays empty
 }

@@ -37,7 +37,7 @@ func (a *app) showNewPool(p node.PoolInfo) error {
 	if err := a.print("%s\t%s", clean(p.Name), clean(p.Path)); err != nil {
 		return err
 	}
-	a.say(`pool %s is made: run it with "meerkat up", let others in with "meerkat invite"`, clean(p.Name))
+	a.say(`pool %s is made: "meerkat up" runs it, "meerkat invite" lets others in`, clean(p.Name))
 	return nil
 }
 

@@ -182,11 +182,12 @@ func down(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// keep puts the answer of a command into a variable: keep VAR COMMAND ARG...
+// keep puts the last line of a command's answer into a variable: keep VAR COMMAND ARG...
 func keep(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: keep VAR COMMAND ARG...")
 	}
 	ts.Check(ts.Exec(args[1], args[2:]...))
-	ts.Setenv(args[0], strings.TrimSpace(ts.ReadFile("stdout")))
+	out := strings.TrimSpace(ts.ReadFile("stdout"))
+	ts.Setenv(args[0], out[strings.LastIndexByte(out, '\n')+1:])
 }
