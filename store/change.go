@@ -157,6 +157,7 @@ func (c *change) put(path event.Path, h Have) error {
 	if err := c.load(n); err != nil {
 		return err
 	}
+	c.lists.meet(h.Known.Value) // the tree's value may not have the list
 	n.has, n.have = true, h
 	return nil
 }

@@ -67,11 +67,17 @@ func (c *change) commit(tx Tx) error {
 
 func (c *change) commitIndex(tx Tx) error {
 	for _, path := range tx.Forget {
+		if _, err := event.ParsePath([]byte(path)); err != nil {
+			return err
+		}
 		if err := c.forget(path); err != nil {
 			return err
 		}
 	}
 	for path, h := range tx.Put {
+		if _, err := event.ParsePath([]byte(path)); err != nil {
+			return err
+		}
 		if h.Known.Value.Kind > event.Link {
 			return fmt.Errorf("%s: kind %v", path, h.Known.Value.Kind)
 		}
@@ -86,6 +92,9 @@ func (c *change) commitIndex(tx Tx) error {
 func (c *change) own(s event.Segment) error {
 	if err := c.admissible(s); err != nil {
 		return err
+	}
+	if known, err := c.knows(s); known || err != nil {
+		return err // a commit that is tried again
 	}
 	branch, fault, err := c.place(s)
 	if err != nil {

@@ -97,6 +97,57 @@ func TestReplacedAndPutBackIsStillThere(t *testing.T) {
 	}
 }
 
+// TestShortFileThatItsAuthorDidNotList: the list that a scan found must not be lost to an event that has none.
+func TestShortFileThatItsAuthorDidNotList(t *testing.T) {
+	c := newClan(t, 2)
+	p := openClan(t, c)
+	m := manifest("m", 3)
+	bare := value(m)
+	bare.Chunks = nil
+	say := func(v event.Value) {
+		must[store.Result](t)(p.Append(c.authors[1].say(t, event.Change("f", event.Known{}, v, c.now()))...))
+	}
+	say(value(m))
+	put(t, p, store.Tx{Put: row("f", value(m))})
+	say(bare)
+	put(t, p, store.Tx{Put: row("g", value(m))})
+	put(t, p, store.Tx{Forget: []event.Path{"g"}})
+	if got, ok, err := p.Manifest(m.Root()); err != nil || !ok || !cmp.Equal(got, m) {
+		t.Errorf("Manifest = %v, %v, want it", ok, err)
+	}
+	noFaults(t, p)
+	put(t, p, store.Tx{Put: row("f", event.Value{})})
+	if got := placesOf(t, p, m.Chunks[0].ID); len(got) != 0 {
+		t.Errorf("Places = %v, want none", got)
+	}
+	put(t, p, store.Tx{Put: row("f", value(m))})
+	if got := placesOf(t, p, m.Chunks[0].ID); len(got) != 1 {
+		t.Errorf("Places = %v, want one", got)
+	}
+	noFaults(t, p)
+}
+
+func TestBadPathsAreRefused(t *testing.T) {
+	p := openClan(t, newClan(t, 1))
+	for _, path := range []event.Path{"", "a//b", "a\x00b", "/a", ".meerkat/x"} {
+		_, err := p.Commit(store.Tx{Put: row(path, file("x"))})
+		if err == nil || p.Begin([]store.Intent{{Path: path}}) == nil {
+			t.Errorf("path %q was taken", path)
+		}
+	}
+	noFaults(t, p)
+}
+
+func TestCommitTriedAgain(t *testing.T) {
+	c := newClan(t, 1)
+	p := openClan(t, c)
+	tx := store.Tx{Segments: c.authors[0].say(t, one(c, "x", "x")), Put: row("x", file("x"))}
+	put(t, p, tx)
+	if res := must[store.Result](t)(p.Commit(tx)); res.New != 0 {
+		t.Errorf("Commit again = %+v, want nothing new", res)
+	}
+}
+
 func TestBlockOfAListedFile(t *testing.T) {
 	p := openClan(t, newClan(t, 1))
 	m := manifest("m", 2)

@@ -19,6 +19,9 @@ func (p *Pool) Begin(intents []Intent) error {
 	}
 	return p.change("open intents", func(c *change) error {
 		for _, i := range intents {
+			if _, err := event.ParsePath([]byte(i.Path)); err != nil {
+				return err
+			}
 			if err := c.b.Set(p.space.path(nil, tabIntent, i.Path), appendIntent(nil, i), nil); err != nil {
 				return err
 			}

@@ -2,7 +2,6 @@ package store
 
 import (
 	"errors"
-	"math"
 
 	"github.com/bwaklog/meerkat/event"
 )
@@ -190,13 +189,14 @@ func (p *Pool) ClearReasons(reason string) error {
 		return nil
 	}
 	var paths []event.Path
-	for _, n := range p.Needs("", math.MaxInt) {
+	err := p.needs("", func(n Need) error {
 		if n.Reason == reason {
 			paths = append(paths, n.Path)
 		}
-	}
-	if len(paths) == 0 {
 		return nil
+	})
+	if err != nil || len(paths) == 0 {
+		return wrap("clear reason "+reason, err)
 	}
 	return p.change("clear reason "+reason, func(c *change) error {
 		for _, path := range paths {

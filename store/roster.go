@@ -108,7 +108,11 @@ func (c *change) putRecords(old, r *pool.Roster) (added int, err error) {
 func (c *change) void() error {
 	lost := map[event.Path]bool{}
 	for w, h := range c.facts.heads {
-		if c.facts.roster.MayWrite(w, h.Seq) == nil {
+		forked, err := c.forked(w)
+		if err != nil {
+			return err
+		}
+		if !forked && c.facts.roster.MayWrite(w, h.Seq) == nil {
 			continue
 		}
 		if err := c.voidLog(w, lost); err != nil {
@@ -119,6 +123,13 @@ func (c *change) void() error {
 		return nil
 	}
 	return c.refold(lost)
+}
+
+// forked says whether the log of w has a branch, which may reach further than its head.
+func (c *change) forked(w event.Writer) (bool, error) {
+	n, _ := c.p.writers.number(w)
+	row, err := get(c.p.db.pebble, c.p.space.forked(n))
+	return row != nil, err
 }
 
 // voidLog deletes the segments of w that do not count, and adds the paths that they spoke of to lost.

@@ -97,7 +97,7 @@ type audit struct {
 	fix    *pebble.Batch // nil: only look
 	sums   sums
 	kids   map[event.Path]uint64 // of directories whose own row is still to come
-	faults []Fault // the first of those found
+	faults []Fault               // the first of those found
 	found  int
 }
 
