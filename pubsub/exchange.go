@@ -87,8 +87,6 @@ func (x *exchange) close(err error) error {
 		err = x.rejected
 	}
 	x.f.exchanges.Add(1)
-	x.f.in.Add(x.in.Load())
-	x.f.out.Add(x.out.Load())
 	if x.r != nil {
 		x.r.note(x, err)
 		x.r.exit(x)
@@ -119,6 +117,7 @@ func (x *exchange) send(m any) error {
 	}
 	_ = x.s.SetWriteDeadline(time.Now().Add(x.f.conf.Frame)) // a stream that knows no deadline ends with its connection
 	x.out.Add(int64(len(b)))
+	x.f.out.Add(int64(len(b)))
 	return frame.Write(x.s, b)
 }
 
@@ -129,6 +128,7 @@ func (x *exchange) recv(max int) (any, error) {
 		return nil, err
 	}
 	x.in.Add(int64(len(b)))
+	x.f.in.Add(int64(len(b)))
 	x.buf = b
 	m, err := decode(b)
 	if no, ok := m.(refuse); ok {

@@ -22,8 +22,10 @@ func TestSmallSegmentComesByGossipAlone(t *testing.T) {
 	ns := newWorld(t).nodes(2)
 	connect(ns[0], ns[1])
 	meshed(t, ns...)
-	if err := ns[0].repair(ns[1].self); err != nil { // those of the connect are over
-		t.Fatal(err)
+	for i, n := range ns { // those that the connection brought are over
+		if err := n.repair(ns[1-i].self); err != nil {
+			t.Fatal(err)
+		}
 	}
 	before := ns[0].moved()
 	for range 20 {

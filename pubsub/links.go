@@ -36,7 +36,7 @@ func (f *Feed) Links(pool event.PoolID) []Link {
 	return ls
 }
 
-// Counters tells how many exchanges there were in all pools since New, whoever began them, and the bytes of their frames.
+// Counters tells how many exchanges ended in all pools since New, whoever began them, and the bytes of frames so far.
 func (f *Feed) Counters() (exchanges, in, out int64) {
 	return f.exchanges.Load(), f.in.Load(), f.out.Load()
 }

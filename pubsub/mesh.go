@@ -64,6 +64,7 @@ func (g *gate) options() []gossip.Option {
 		gossip.WithMaxControlMessageSize(maxRPC),
 		gossip.WithPeerOutboundQueueSize(gossipQueue),
 		gossip.WithValidateQueueSize(gossipQueue),
+		gossip.WithValidateWorkers(1), // more would put an author's segments out of order, and each time make a gap
 		gossip.WithRawTracer(&tracer{f: g.f}),
 		gossip.WithLogger(mute),
 		gossip.WithRPCLogger(mute),
