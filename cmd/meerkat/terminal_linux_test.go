@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 
-	"github.com/bwaklog/meerkat/control"
 	"github.com/bwaklog/meerkat/node"
 	"golang.org/x/sys/unix"
 )
@@ -42,6 +42,12 @@ func terminal(t *testing.T) (person, program *os.File) {
 // typed runs the program on a terminal where a person types in, and gives what the screen got.
 func typed(t *testing.T, env map[string]string, in string, args ...string) (int, string) {
 	t.Helper()
+	return watched(t, env, in, func(string) {}, args...)
+}
+
+// watched is typed with somebody who looks at the screen each time it changes.
+func watched(t *testing.T, env map[string]string, in string, look func(screen string), args ...string) (int, string) {
+	t.Helper()
 	person, program := terminal(t)
 	if _, err := person.WriteString(in); err != nil {
 		t.Fatal(err)
@@ -49,8 +55,14 @@ func typed(t *testing.T, env map[string]string, in string, args ...string) (int,
 	screen := make(chan string, 1)
 	go func() {
 		var b bytes.Buffer
-		_, _ = b.ReadFrom(person) // ends with EIO once the program's side is closed
-		screen <- b.String()
+		for part := make([]byte, 4096); ; look(b.String()) {
+			n, err := person.Read(part)
+			b.Write(part[:n])
+			if err != nil { // EIO: the program's side is closed
+				screen <- b.String()
+				return
+			}
+		}
 	}()
 	lookup := func(name string) (string, bool) { v, ok := env[name]; return v, ok }
 	code := run(t.Context(), args, stdio{program, program, program, lookup})
@@ -103,34 +115,40 @@ func TestTerminalWatchDrawsOverItself(t *testing.T) {
 	}
 }
 
-// fetching is a node that shows progress and then is done.
+// fetching is a node that shows progress until somebody has seen it.
 type fetching struct {
 	canned
-	shown chan struct{}
+	seen chan struct{}
 }
 
 func (f fetching) Watch(ctx context.Context, g func(node.Status) error) error {
-	s, _ := f.Status(ctx)
-	s.Pools[0].Progress.DoneBytes = 0
-	for range 3 {
-		s.Pools[0].Progress.DoneBytes += 1000000
-		if err := g(s); err != nil {
-			return err
-		}
+	s, err := f.Status(ctx)
+	if err == nil {
+		err = g(s)
 	}
-	close(f.shown)
 	<-ctx.Done()
-	return nil
+	return err
 }
 
-func (f fetching) Wait(context.Context) error { <-f.shown; return nil }
-
-var _ control.Backend = fetching{}
+func (f fetching) Wait(ctx context.Context) error {
+	select {
+	case <-f.seen:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
 
 func TestTerminalShowsBars(t *testing.T) {
-	home := serveHome(t, fetching{shown: make(chan struct{})})
-	code, screen := typed(t, nil, "", "--home", home, "wait")
-	if code != 0 || !strings.Contains(screen, "home fetching") || !strings.Contains(screen, "/ 4.0 MB") {
+	f := fetching{seen: make(chan struct{})}
+	home, once := serveHome(t, f), sync.Once{}
+	look := func(screen string) {
+		if strings.Contains(screen, "home fetching") && strings.Contains(screen, "1.0 MB / 4.0 MB") {
+			once.Do(func() { close(f.seen) })
+		}
+	}
+	// Without the bar nobody would end the wait, and the timeout would.
+	if code, screen := watched(t, nil, "", look, "--home", home, "--timeout", "20s", "wait"); code != 0 {
 		t.Errorf("wait: exit %d, screen %q; want exit 0 and a bar of home", code, screen)
 	}
 }
