@@ -53,6 +53,9 @@ func TestPlacesFollowTheFiles(t *testing.T) {
 					t.Errorf("%s: Places = %v, want %v", when, got, want)
 				}
 				got, ok, err := p.Manifest(m.Root())
+				if copies := must[[]store.Place](t)(p.Copies(m.Root(), 9)); len(copies) != len(want) {
+					t.Errorf("%s: Copies = %v, want as many as places", when, copies)
+				}
 				if err != nil || ok != (len(want) > 0) || ok && !cmp.Equal(got, m) {
 					t.Errorf("%s: Manifest is known: %v (%v), want %v", when, ok, err, len(want) > 0)
 				}

@@ -344,7 +344,7 @@ func (d *DB) room() error {
 func listener(q quiet) *pebble.EventListener {
 	return &pebble.EventListener{
 		BackgroundError: func(err error) { q.Errorf("in the background: %v", err) },
-		DataCorruption:  func(info pebble.DataCorruptionInfo) { q.Errorf("%v", info) },
+		DataCorruption:  func(info pebble.DataCorruptionInfo) { q.Errorf("%s is damaged: %v", info.Path, info.Details) },
 	}
 }
 

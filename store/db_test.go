@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"maps"
 	"os"
 	"os/exec"
@@ -138,7 +139,7 @@ func fill(t *testing.T, dir string) {
 
 // read reads everything that there is.
 func read(dir string) error {
-	d, err := store.Open(store.Config{Dir: dir})
+	d, err := store.Open(store.Config{Dir: dir, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return err
 	}

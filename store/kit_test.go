@@ -3,7 +3,6 @@ package store_test
 import (
 	"crypto/sha256"
 	"fmt"
-	"io"
 	"log/slog"
 	"testing"
 
@@ -110,7 +109,7 @@ func (c *clan) author(key crypto.PrivKey, id peer.ID) *author {
 
 func open(t testing.TB, fs vfs.FS, dir string) *store.DB {
 	t.Helper()
-	d, err := store.Open(store.Config{Dir: dir, FS: fs, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	d, err := store.Open(store.Config{Dir: dir, FS: fs, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatalf("open: %v", err)
 	}
