@@ -215,11 +215,23 @@ func (b *batch) unshare(ctx context.Context, w *work) {
 	_ = b.f.fs.Remove("unshare", w.temp, false) // the other name of the file at the source
 }
 
+// syncMoved makes files durable that were taken over. They were whole before and are whole now, so it can wait until here.
+func (b *batch) syncMoved() {
+	for _, w := range b.work {
+		if w.How == Move && w.result.Result == Done {
+			if err := b.f.syncFile(w.name); err != nil {
+				b.fail(w, err)
+			}
+		}
+	}
+}
+
 // syncNames makes the new names durable. What cannot be made so is not reported as done.
 func (b *batch) syncNames() {
 	if len(b.dirs) == 0 || (len(b.dirs) >= wide || len(b.work) >= wide) && b.f.fs.Sync("sync all", "") == nil {
 		return
 	}
+	b.syncMoved()
 	for d := range b.dirs {
 		err := b.f.fs.Sync("sync dir", d)
 		if err == nil || Absent(err) || denied(err) {

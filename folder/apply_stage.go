@@ -108,13 +108,11 @@ func (b *batch) stageFile(ctx context.Context, w *work) error {
 	case Fetched:
 		return b.stageFetched(ctx, w)
 	case Move:
-		w.unsync = true
 		if ok, err := b.stageMove(w); ok || err != nil {
 			return err
 		}
 		return b.stageCopy(ctx, w)
 	case Copy:
-		w.unsync = true
 		return b.stageCopy(ctx, w)
 	}
 	w.result.Result = Lacking
@@ -177,6 +175,7 @@ func (b *batch) same(now, want Stat) bool {
 
 // stageCopy copies the first place that still holds the content, and proves that it does.
 func (b *batch) stageCopy(ctx context.Context, w *work) error {
+	w.unsync = true
 	for _, src := range w.From {
 		ok, err := b.copyFrom(ctx, w, src.name(), src.Stat)
 		if ok || err != nil {

@@ -3,6 +3,7 @@ package folder
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -152,7 +153,11 @@ func (r *recovery) file(ctx context.Context, in Intent, now Stat) (Fate, bool) {
 	if now.MTime != in.New.MTime || in.Old.Live() && now.moved(in.OldStat) {
 		return Edited, false // Untouched, if it is Old
 	}
-	if now.Size == in.New.Size && r.holds(ctx, in) {
+	whole, err := r.holds(ctx, in, now)
+	switch {
+	case err != nil:
+		return Edited, false // unreadable means unknown
+	case whole:
 		return Applied, now.Perm() == in.New.Mode
 	}
 	return Damaged, true
@@ -166,14 +171,27 @@ func (r *recovery) meta(in Intent, now Stat) (Fate, bool) {
 	return Applied, ours && r.f.fs.Attr("recover", string(in.Path), fileAttr(in.New)) == nil
 }
 
-func (r *recovery) holds(ctx context.Context, in Intent) bool {
-	h, err := r.f.fs.Open("recover", string(in.Path), ReadOnly)
+func (r *recovery) holds(ctx context.Context, in Intent, now Stat) (bool, error) {
+	if now.Size != in.New.Size {
+		return false, nil
+	}
+	name := string(in.Path)
+	h, err := r.f.fs.Open("recover", name, ReadOnly)
+	if denied(err) { // its mode may keep its owner from reading it
+		if err := r.f.fs.Attr("recover", name, Attr{SetMode: true, Mode: 0o400}); err != nil {
+			return false, err
+		}
+		h, err = r.f.fs.Open("recover", name, ReadOnly)
+		err = errors.Join(err, r.f.fs.Attr("recover", name, Attr{SetMode: true, Mode: now.Mode & 0o7777}))
+	}
 	if err != nil {
-		return false
+		if h != nil {
+			_ = h.Close() // only read
+		}
+		return false, err
 	}
 	defer h.Close()
-	ok, err := holds(ctx, h, in.New)
-	return ok && err == nil
+	return holds(ctx, h, in.New)
 }
 
 // settle puts damage away, and decides what becomes of the temporary.

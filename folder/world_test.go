@@ -131,6 +131,11 @@ func lookAt(t testing.TB, path string) thing {
 	default:
 		a.kind = event.File
 		b, err := os.ReadFile(path)
+		if os.IsPermission(err) { // ours, and not to be read: for whoever is not root
+			ensure(t, os.Chmod(path, 0o400))
+			b, err = os.ReadFile(path)
+			ensure(t, os.Chmod(path, fi.Mode().Perm()))
+		}
 		ensure(t, err)
 		a.text = string(b)
 	}
@@ -176,7 +181,19 @@ var testPool = event.PoolID{1, 2, 3}
 
 func newRig(t testing.TB, start tree) *rig {
 	t.Helper()
-	return newRigIn(t, t.TempDir(), start)
+	root := t.TempDir()
+	t.Cleanup(func() { unlock(root) })
+	return newRigIn(t, root, start)
+}
+
+// unlock makes every directory removable again.
+func unlock(root string) {
+	_ = filepath.WalkDir(root, func(path string, d fs.DirEntry, _ error) error {
+		if d != nil && d.IsDir() {
+			_ = os.Chmod(path, 0o700) // who cannot be helped shows when the directory is removed
+		}
+		return nil
+	})
 }
 
 func newRigIn(t testing.TB, root string, start tree) *rig {
