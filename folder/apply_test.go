@@ -122,6 +122,29 @@ func (r *rig) checkTmp() {
 
 var errInjected = fmt.Errorf("injected: %w", syscall.EIO)
 
+// TestApplyPlainDisk applies on a file system that can neither exchange two names nor give a file a second one.
+func TestApplyPlainDisk(t *testing.T) {
+	for _, m := range moves {
+		t.Run(m.name, func(t *testing.T) {
+			r := newRig(t, m.from)
+			r.fs.arm(func(c call) error {
+				switch c.verb {
+				case "exchange":
+					return folder.ErrUnsupported
+				case "hardlink":
+					return syscall.EPERM
+				}
+				return nil
+			})
+			out, err := r.apply(m.to)
+			ensure(t, err)
+			same(t, results(out), look(t, r.root), m.to)
+			noneLost(t, "plain disk", r.root, m.from)
+			r.checkTmp()
+		})
+	}
+}
+
 // calls counts the calls of one undisturbed apply.
 func calls(t *testing.T, from, to tree) int {
 	t.Helper()
@@ -436,7 +459,7 @@ func TestApplyBlocked(t *testing.T) {
 	for errno, code := range codes {
 		r := newRig(t, tree{"a": file("one"), "b": file("two")})
 		r.fs.arm(func(c call) error {
-			if c.verb == "rename" && c.path == "a" {
+			if c.verb == "exchange" && c.path == "a" {
 				return errno
 			}
 			return nil

@@ -82,14 +82,22 @@ func (f *faultFS) Mkdir(l folder.Label, p string) error {
 }
 
 func (f *faultFS) Link(l folder.Label, old, p string, k folder.LinkKind) error {
-	if err := f.before(l, "link", p); err != nil {
+	verb := "link"
+	if k == folder.Hard {
+		verb = "hardlink"
+	}
+	if err := f.before(l, verb, p); err != nil {
 		return err
 	}
 	return f.FS.Link(l, old, p, k)
 }
 
 func (f *faultFS) Rename(l folder.Label, from, to string, m folder.RenameMode) error {
-	if err := f.before(l, "rename", to); err != nil {
+	verb := "rename"
+	if m == folder.Exchange {
+		verb = "exchange"
+	}
+	if err := f.before(l, verb, to); err != nil {
 		return err
 	}
 	return f.FS.Rename(l, from, to, m)
