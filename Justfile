@@ -26,7 +26,7 @@ e2e *args:
 
 # the table of speed and size (as root; needs rsync)
 bench *args:
-    go run ./test/bench {{args}}
+    MEERKAT_E2E=1 go test -count=1 -v -timeout 40m ./test/bench {{args}}
 
 # every fuzz target for a while
 fuzz time="20s":
