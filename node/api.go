@@ -35,7 +35,7 @@ func (n *Node) Status(context.Context) (Status, error) {
 		Schema: SchemaStatus, Pools: []PoolStatus{}, Joining: n.joiner.pending(),
 		Node: NodeStatus{
 			ID: n.self.String(), Name: n.home.Name(), Version: Version, Addrs: n.Addrs(),
-			UptimeMs: time.Since(n.started).Milliseconds(), Reachability: "unknown",
+			UptimeMs: time.Since(n.started).Milliseconds(), Reachability: n.nat.out.Reachability(),
 		},
 		Transfer: Transfer{BytesIn: in, BytesOut: out, RateIn: int64(rateIn), RateOut: int64(rateOut)},
 	}

@@ -5,6 +5,7 @@ import (
 	"io"
 	"math"
 	"net"
+	"strconv"
 	"time"
 
 	"github.com/libp2p/go-libp2p"
@@ -27,11 +28,19 @@ import (
 // otherwise or the port is taken.
 const DefaultPort = 7716
 
+// hostConfig says how a host listens and how it meets routers.
+type hostConfig struct {
+	key     crypto.PrivKey
+	listen  []string
+	public  bool // strangers can reach it: do not ask AutoNAT
+	portMap bool // ask the router to let strangers in
+}
+
 // newHost makes the libp2p host of a node: TCP with TLS 1.3 and QUIC, nothing
 // else. It listens when it returns; the caller closes it.
-func newHost(key crypto.PrivKey, listen []string) (host.Host, error) {
-	if len(listen) == 0 {
-		listen = defaultListen()
+func newHost(c hostConfig) (host.Host, error) {
+	if len(c.listen) == 0 {
+		c.listen = defaultListen()
 	}
 	cm, err := connmgr.NewConnManager(64, 192, connmgr.WithGracePeriod(time.Minute))
 	if err != nil {
@@ -41,11 +50,11 @@ func newHost(key crypto.PrivKey, listen []string) (host.Host, error) {
 	if err != nil {
 		return nil, fmt.Errorf("resource manager: %w", err)
 	}
-	return libp2p.New(
-		libp2p.Identity(key),
+	opts := []libp2p.Option{
+		libp2p.Identity(c.key),
 		libp2p.UserAgent("meerkat/"+Version),
 		libp2p.DisableMetrics(),
-		libp2p.ListenAddrStrings(listen...),
+		libp2p.ListenAddrStrings(c.listen...),
 		libp2p.Transport(tcp.NewTCPTransport),
 		libp2p.Transport(quic.NewTransport),
 		libp2p.Security(libp2ptls.ID, libp2ptls.New),
@@ -55,8 +64,21 @@ func newHost(key crypto.PrivKey, listen []string) (host.Host, error) {
 		libp2p.ResourceManager(rm),
 		libp2p.UDPBlackHoleSuccessCounter(nil),
 		libp2p.IPv6BlackHoleSuccessCounter(nil),
-	)
+		libp2p.EnableNATService(),
+		libp2p.EnableAutoNATv2(),
+	}
+	if c.public {
+		opts = append(opts, libp2p.ForceReachabilityPublic())
+	}
+	if c.portMap {
+		opts = append(opts, libp2p.NATPortMap())
+	}
+	return libp2p.New(opts...)
 }
+
+// mapsPorts reports whether asking a router makes sense: not where this node
+// listens on loopback alone, nor where it has a public address itself.
+func mapsPorts(listen []string) bool { return !onLoopback(listen) && !hasPublicIPv4() }
 
 // defaultListen is all interfaces on DefaultPort, or on a free port where
 // another program has taken it.
@@ -133,6 +155,32 @@ func isLANTCP(a ma.Multiaddr) bool {
 		return false
 	}
 	return manet.IsPrivateAddr(a) || manet.IsIPLoopback(a)
+}
+
+// transportOf names what an address runs on, by its first transport: "tcp",
+// "quic-v1" or "".
+func transportOf(a ma.Multiaddr) string {
+	name := ""
+	ma.ForEach(a, func(x ma.Component) bool {
+		switch x.Protocol().Code {
+		case ma.P_TCP, ma.P_QUIC_V1:
+			name = x.Protocol().Name
+			return false
+		}
+		return true
+	})
+	return name
+}
+
+// portOf is the first TCP or UDP port of an address, or 0.
+func portOf(a ma.Multiaddr) int {
+	for _, code := range []int{ma.P_TCP, ma.P_UDP} {
+		if s, err := a.ValueForProtocol(code); err == nil {
+			n, _ := strconv.Atoi(s) // a multiaddr holds a number there
+			return n
+		}
+	}
+	return 0
 }
 
 func isRelayed(a ma.Multiaddr) bool {

@@ -7,7 +7,6 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/p2p/protocol/ping"
-	ma "github.com/multiformats/go-multiaddr"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -28,26 +27,12 @@ func (l *links) Link(p peer.ID) Link {
 			best = c
 		}
 	}
-	out := Link{Kind: "direct", Transport: transportOf(best), Addr: best.RemoteMultiaddr().String()}
+	out := Link{Kind: "direct", Transport: transportOf(best.RemoteMultiaddr()), Addr: best.RemoteMultiaddr().String()}
 	if isRelayed(best.RemoteMultiaddr()) {
 		out.Kind = "relayed"
 	}
 	out.RTTms = l.host.Peerstore().LatencyEWMA(p).Milliseconds()
 	return out
-}
-
-// transportOf names what a connection runs on, by its first transport.
-func transportOf(c network.Conn) string {
-	name := ""
-	ma.ForEach(c.RemoteMultiaddr(), func(x ma.Component) bool {
-		switch x.Protocol().Code {
-		case ma.P_TCP, ma.P_QUIC_V1:
-			name = x.Protocol().Name
-			return false
-		}
-		return true
-	})
-	return name
 }
 
 // measureDue asks the nodes this one is linked to for a sign of life, one at a

@@ -24,11 +24,10 @@ import (
 const (
 	dialTimeout  = 12 * time.Second
 	retryFirst   = time.Second
-	retryMost    = 30 * time.Second
+	retryMost    = 20 * time.Second
 	linkTick     = 500 * time.Millisecond
 	hintTTL      = time.Hour
 	maxDials     = 8
-	trimDelay    = 2 * time.Second
 	higherIDWait = 700 * time.Millisecond
 )
 
@@ -344,39 +343,6 @@ func mismatch(err error) (peer.ID, bool) {
 		}
 	}
 	return "", false
-}
-
-// trim closes surplus links: two nodes that dialled each other at once keep
-// one. The node with the lower id decides, so that they never close both.
-func (l *links) trim() {
-	for _, p := range l.host.Network().Peers() {
-		conns := l.host.Network().ConnsToPeer(p)
-		if len(conns) < 2 || l.host.ID() > p {
-			continue
-		}
-		best := conns[0]
-		for _, c := range conns[1:] {
-			if betterLink(c, best) {
-				best = c
-			}
-		}
-		for _, c := range conns {
-			if c != best && time.Since(c.Stat().Opened) > trimDelay && time.Since(best.Stat().Opened) > trimDelay {
-				_ = c.Close() // the other link serves
-			}
-		}
-	}
-}
-
-// betterLink prefers direct over relayed, then TCP on a LAN, then the older.
-func betterLink(a, b network.Conn) bool {
-	if x, y := isRelayed(a.RemoteMultiaddr()), isRelayed(b.RemoteMultiaddr()); x != y {
-		return y
-	}
-	if x, y := isLANTCP(a.RemoteMultiaddr()), isLANTCP(b.RemoteMultiaddr()); x != y {
-		return x
-	}
-	return a.Stat().Opened.Before(b.Stat().Opened)
 }
 
 // jitter spreads d over 50 to 150 %.

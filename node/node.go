@@ -16,7 +16,6 @@ import (
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
-	manet "github.com/multiformats/go-multiaddr/net"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/bwaklog/meerkat/event"
@@ -30,7 +29,6 @@ const (
 	stopWithin = 4 * time.Second
 	// farewell is how long the last words to members may take to leave.
 	farewell    = 150 * time.Millisecond
-	networkPoll = 3 * time.Second
 	mdnsPoll    = 3 * time.Second
 )
 
@@ -75,6 +73,7 @@ type Node struct {
 	links  *links
 	admit  *Admission
 	joiner *joiner
+	nat    *surroundings
 
 	mu       sync.Mutex
 	replicas map[event.PoolID]*running
@@ -130,11 +129,11 @@ func (n *Node) awaitStop(g *errgroup.Group) error {
 
 // build makes the parts and introduces them to each other.
 func (n *Node) build() (err error) {
-	fixed, err := parseAddrs(n.conf.Peers)
+	fixed, err := parseAddrs(slices.Concat(n.conf.Peers, n.conf.Bootstrap))
 	if err != nil {
 		return err
 	}
-	if n.host, err = newHost(n.home.Key(), n.conf.Listen); err != nil {
+	if n.host, err = newHost(n.hostConfig()); err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
 	defer func() {
@@ -151,6 +150,7 @@ func (n *Node) build() (err error) {
 	n.links = newLinks(n.host, n.log, fixed, n.wanted, n.linksChanged)
 	n.admit = n.newAdmission()
 	n.joiner = newJoiner(n)
+	n.nat = n.newSurroundings()
 	n.started = time.Now()
 	return nil
 }
@@ -183,6 +183,7 @@ func (n *Node) serve(g *errgroup.Group, ctx context.Context) {
 	g.Go(func() error { return n.links.Run(ctx) })
 	g.Go(func() error { return n.admit.Run(ctx) })
 	g.Go(func() error { return n.watchNetwork(ctx) })
+	g.Go(func() error { return n.nat.Run(ctx) })
 	if n.conf.MDNS == "on" {
 		l := &lan{host: n.host, names: n.lanNames, poll: mdnsPoll}
 		g.Go(func() error { return l.Run(ctx, n.found) })
@@ -327,24 +328,6 @@ func (n *Node) lanNames() []string {
 	return append(out, n.joiner.lanNames()...)
 }
 
-// watchNetwork notices that this machine has got other addresses, and tries
-// everybody again.
-func (n *Node) watchNetwork(ctx context.Context) error {
-	last := localAddrs()
-	for sleep(ctx, networkPoll) {
-		now := localAddrs()
-		if !slices.Equal(now, last) {
-			n.log.Info("addresses changed", "addrs", now)
-			n.links.Again()
-			for _, r := range n.all() {
-				r.reportNow.poke()
-			}
-			last = now
-		}
-	}
-	return nil
-}
-
 // Addrs lists where this node listens, each with its id.
 func (n *Node) Addrs() []string {
 	if n.host == nil {
@@ -355,23 +338,6 @@ func (n *Node) Addrs() []string {
 		out = append(out, a.String()+"/p2p/"+n.self.String())
 	}
 	return out
-}
-
-// publicAddrs are the addresses worth telling others: loopback only where
-// there is nothing else.
-func (n *Node) publicAddrs() []string {
-	var far, near []string
-	for _, a := range n.host.Addrs() {
-		if manet.IsIPLoopback(a) {
-			near = append(near, a.String())
-		} else {
-			far = append(far, a.String())
-		}
-	}
-	if len(far) == 0 {
-		return near
-	}
-	return far
 }
 
 func parseAddrs(in []string) ([]ma.Multiaddr, error) {

@@ -16,6 +16,8 @@ type change struct {
 	seen  folder.Seen
 	draft *event.Event // nil: only the index moves
 	have  store.Have   // the row to write; its Known is completed after sealing
+
+	forget bool // instead: the index no longer knows the path
 }
 
 // publish turns what a scan saw into facts: events where a person changed
@@ -35,7 +37,7 @@ func (r *replica) publish(seen []folder.Seen) error {
 			return err
 		}
 		switch {
-		case s.Ignored:
+		case c.forget:
 			tx.Forget = append(tx.Forget, s.Path)
 		case ok:
 			changes = append(changes, c)
@@ -46,12 +48,13 @@ func (r *replica) publish(seen []folder.Seen) error {
 
 // judge decides what one observation means. False: it is stale or says nothing.
 func (r *replica) judge(s folder.Seen) (change, bool, error) {
-	if s.Ignored {
-		return change{}, false, nil
-	}
 	have, known, err := r.st.Have(s.Path)
 	if err != nil {
 		return change{}, false, err
+	}
+	if s.Ignored {
+		ok := known && have.Known.Value.Live() && !isAside(have)
+		return change{seen: s, have: aside(have)}, ok, nil
 	}
 	if !r.stillThere(s) {
 		r.markDirty(s.Path, false)
@@ -64,6 +67,8 @@ func (r *replica) judge(s folder.Seen) (change, bool, error) {
 	c := change{seen: s, have: store.Have{Stat: storeStat(s.Stat), Racy: s.Racy}}
 	now := s.Value
 	switch {
+	case s.Gone && isAside(have):
+		c.forget = true // un-ignoring deletes nothing: what went meanwhile is fetched again
 	case known && now.Same(have.Known.Value):
 		c.have.Known = have.Known
 	case known && now.Same(view.Value):
@@ -75,6 +80,16 @@ func (r *replica) judge(s folder.Seen) (change, bool, error) {
 	}
 	return c, true, nil
 }
+
+// aside is the row of a path that the rules ignore now: what its author had
+// seen stays, for an edit made while it is ignored; how the disk looked does
+// not, so that it is looked at once it is ignored no more.
+func aside(h store.Have) store.Have {
+	h.Stat = store.Stat{Dev: h.Stat.Dev, Ino: h.Stat.Ino, Mode: h.Stat.Mode}
+	return h
+}
+
+func isAside(h store.Have) bool { return h.Stat.CTime == 0 && h.Stat.Dev != 0 }
 
 // merge is the rule for a path that the index knows nothing of: equal content
 // is adopted, an old version is brought up to date, anything else is new.
@@ -157,7 +172,7 @@ func (r *replica) commitChanges(tx store.Tx, changes []change) error {
 			leaves = leaves[1:]
 		}
 		tx.Put[c.seen.Path] = c.have
-		if c.seen.Value.Kind == event.File {
+		if c.seen.Value.Kind == event.File && !c.seen.Ignored {
 			tx.Manifests = append(tx.Manifests, c.seen.Manifest)
 		}
 	}

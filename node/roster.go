@@ -5,8 +5,6 @@ import (
 	"slices"
 
 	"github.com/libp2p/go-libp2p/core/peer"
-	ma "github.com/multiformats/go-multiaddr"
-	manet "github.com/multiformats/go-multiaddr/net"
 )
 
 // told makes a running pool act on a record that the home has just signed.
@@ -37,40 +35,6 @@ func (n *Node) Init(ctx context.Context, dir, name string) (PoolInfo, error) {
 // Invite makes a ticket that names up to four addresses of this node.
 func (n *Node) Invite(ctx context.Context, req InviteRequest) (TicketInfo, error) {
 	return n.home.Invite(ctx, req, n.hints())
-}
-
-// hints are the addresses for a ticket, the likeliest first: LAN over TCP,
-// then public ones, then the rest; loopback only where there is nothing else.
-func (n *Node) hints() []string {
-	addrs := slices.Clone(n.host.Addrs())
-	slices.SortStableFunc(addrs, func(a, b ma.Multiaddr) int { return hintRank(a) - hintRank(b) })
-	var out []string
-	for _, a := range addrs {
-		if hintRank(a) == hintLoopback && len(out) > 0 {
-			break
-		}
-		out = append(out, a.String()+"/p2p/"+n.self.String())
-	}
-	return out
-}
-
-const (
-	hintLAN = iota
-	hintPublic
-	hintOther
-	hintLoopback
-)
-
-func hintRank(a ma.Multiaddr) int {
-	switch {
-	case manet.IsIPLoopback(a):
-		return hintLoopback
-	case isLANTCP(a):
-		return hintLAN
-	case manet.IsPublicAddr(a):
-		return hintPublic
-	}
-	return hintOther
 }
 
 // Requests lists the nodes that ask to be let in.

@@ -1,0 +1,115 @@
+package node
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+	"golang.org/x/sync/errgroup"
+)
+
+const (
+	networkPoll = 2 * time.Second
+	// A poll that comes so late by the wall clock means that the machine slept.
+	sleptFor = 15 * time.Second
+)
+
+// surroundings are what this node does about the routers around it and its
+// peers: it learns how it is seen, lends and borrows relays, and punches holes.
+type surroundings struct {
+	out    *outlook
+	desk   *relayDesk
+	berths *berths
+	punch  *puncher
+}
+
+// hostConfig derives from the settings how the host listens.
+func (n *Node) hostConfig() hostConfig {
+	return hostConfig{
+		key: n.home.Key(), listen: n.conf.Listen,
+		public: n.takenForPublic(), portMap: mapsPorts(n.conf.Listen),
+	}
+}
+
+// takenForPublic reports whether this node need not ask others whether it can
+// be reached: its owner says so, or it listens on a public IPv4 address.
+func (n *Node) takenForPublic() bool {
+	return n.conf.Relay == "on" || !onLoopback(n.conf.Listen) && hasPublicIPv4()
+}
+
+func (n *Node) newSurroundings() *surroundings {
+	out := newOutlook(n.host, n.takenForPublic())
+	return &surroundings{
+		out:    out,
+		desk:   newRelayDesk(n.host, n.log, n.relayMode, n.fellow),
+		berths: newBerths(n.host, n.log, out.Public, n.fellow),
+		punch:  newPuncher(n.host, out, n.log, n.wanted),
+	}
+}
+
+// Run keeps all of it going until ctx ends.
+func (s *surroundings) Run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return s.out.Run(ctx) })
+	g.Go(func() error { return s.desk.Run(ctx) })
+	g.Go(func() error { return s.berths.Run(ctx) })
+	g.Go(func() error { return s.punch.Run(ctx) })
+	return g.Wait()
+}
+
+// moved makes a fresh start after this machine's addresses have changed.
+func (s *surroundings) moved() {
+	s.out.Forget()
+	s.berths.Again()
+	s.punch.Again()
+}
+
+// relayMode says for whom this node relays now.
+func (n *Node) relayMode() int {
+	switch {
+	case n.conf.Relay == "off":
+		return relayNone
+	case len(n.all()) > 0 && (n.conf.Relay == "on" || n.nat.out.Public()):
+		return relayMembers
+	case n.conf.Relay == "on":
+		return relayOpen
+	}
+	return relayNone
+}
+
+// fellow reports whether p shares a pool with this node.
+func (n *Node) fellow(p peer.ID) bool {
+	return slices.ContainsFunc(n.all(), func(r *replica) bool {
+		_, ok := r.st.Roster().Member(p)
+		return ok
+	})
+}
+
+// watchNetwork notices that this machine has got other addresses or has slept,
+// and meets everybody anew.
+func (n *Node) watchNetwork(ctx context.Context) error {
+	last, polled := localAddrs(), time.Now().Round(0)
+	for sleep(ctx, networkPoll) {
+		now := localAddrs()
+		slept := time.Now().Round(0).Sub(polled) > sleptFor
+		polled = time.Now().Round(0)
+		if moved := !slices.Equal(now, last); moved || slept {
+			n.log.Info("network changed", "addrs", now, "slept", slept)
+			n.meetAnew(ctx, now)
+			last = now
+		}
+	}
+	return nil
+}
+
+func (n *Node) meetAnew(ctx context.Context, addrs []string) {
+	n.nat.moved()
+	n.links.DropLost(addrs)
+	n.links.Again()
+	n.links.Probe(ctx)
+	n.links.Again()
+	for _, r := range n.all() {
+		r.reportNow.poke()
+	}
+}

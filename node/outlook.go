@@ -1,0 +1,246 @@
+package node
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	libevent "github.com/libp2p/go-libp2p/core/event"
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/p2p/host/eventbus"
+	ma "github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
+)
+
+const (
+	sightingTTL  = 30 * time.Minute
+	maxSightings = 64
+	maxPunch     = 6 // addresses offered to a peer for a hole punch
+)
+
+// outlook is how the world sees this node: whether strangers can reach it, and
+// from which public addresses its packets come. What others say of it is
+// believed only so far that it is tried.
+type outlook struct {
+	host   host.Host
+	public bool // taken for reachable from the start
+	news   nudge
+
+	mu    sync.Mutex
+	reach network.Reachability
+	seen  map[sighter]sighting
+}
+
+// sighter is who saw this node, and over which transport.
+type sighter struct {
+	by        peer.ID
+	transport string
+}
+
+// sighting is the public address that this node's packets came from.
+type sighting struct {
+	addr ma.Multiaddr
+	port int // of the local socket they left by
+	at   time.Time
+}
+
+func newOutlook(h host.Host, public bool) *outlook {
+	o := &outlook{host: h, public: public, news: newNudge(), seen: map[sighter]sighting{}}
+	if public {
+		o.reach = network.ReachabilityPublic
+	}
+	return o
+}
+
+// Run listens to what peers and AutoNAT say until ctx ends.
+func (o *outlook) Run(ctx context.Context) error {
+	sub, err := o.host.EventBus().Subscribe([]any{
+		new(libevent.EvtPeerIdentificationCompleted), new(libevent.EvtLocalReachabilityChanged),
+	}, eventbus.Name("meerkat outlook"), eventbus.BufSize(64))
+	if err != nil {
+		return err
+	}
+	defer sub.Close()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case e, ok := <-sub.Out():
+			if !ok {
+				return nil
+			}
+			o.take(e)
+		}
+	}
+}
+
+func (o *outlook) take(e any) {
+	switch e := e.(type) {
+	case libevent.EvtLocalReachabilityChanged:
+		o.mu.Lock()
+		o.reach = e.Reachability
+		o.mu.Unlock()
+	case libevent.EvtPeerIdentificationCompleted:
+		o.sight(e.Conn, e.ObservedAddr)
+	}
+	o.news.poke()
+}
+
+// sight notes where a peer says that this node's packets come from. It counts
+// only for a connection that leaves by a listening socket: elsewhere the router
+// would give another port.
+func (o *outlook) sight(c network.Conn, seen ma.Multiaddr) {
+	if seen == nil || c == nil || isRelayed(c.RemoteMultiaddr()) || !manet.IsPublicAddr(seen) {
+		return
+	}
+	t := transportOf(c.LocalMultiaddr())
+	port := portOf(c.LocalMultiaddr())
+	if t == "" || t != transportOf(seen) || !o.listens(t, port) {
+		return
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.forgetLocked(time.Now())
+	o.seen[sighter{c.RemotePeer(), t}] = sighting{addr: seen, port: port, at: time.Now()}
+}
+
+func (o *outlook) forgetLocked(now time.Time) {
+	for k, s := range o.seen {
+		if now.Sub(s.at) > sightingTTL || len(o.seen) >= maxSightings {
+			delete(o.seen, k)
+		}
+	}
+}
+
+func (o *outlook) listens(transport string, port int) bool {
+	return slices.ContainsFunc(o.host.Network().ListenAddresses(), func(a ma.Multiaddr) bool {
+		return transportOf(a) == transport && portOf(a) == port
+	})
+}
+
+// Forget drops all sightings: this machine has other addresses now.
+func (o *outlook) Forget() {
+	o.mu.Lock()
+	clear(o.seen)
+	o.mu.Unlock()
+}
+
+// PunchAddrs are the public addresses that a peer behind another router may
+// aim at, the newest first.
+func (o *outlook) PunchAddrs() []ma.Multiaddr {
+	var out []ma.Multiaddr
+	for _, a := range o.host.Addrs() {
+		if !isRelayed(a) && manet.IsPublicAddr(a) {
+			out = append(out, a)
+		}
+	}
+	for _, s := range o.sightings() {
+		out = append(out, s.addr)
+	}
+	out = ma.Unique(out)
+	return out[:min(len(out), maxPunch)]
+}
+
+// sightings lists what is known, newest first.
+func (o *outlook) sightings() []sighting {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	out := make([]sighting, 0, len(o.seen))
+	for _, s := range o.seen {
+		out = append(out, s)
+	}
+	slices.SortFunc(out, func(a, b sighting) int { return b.at.Compare(a.at) })
+	return out
+}
+
+// Public reports whether strangers can probably reach this node directly: it
+// was told so, AutoNAT says so, or it has a public IPv4 address of its own and
+// AutoNAT says nothing else. (A public IPv6 address says little: most routers
+// let nothing in.)
+func (o *outlook) Public() bool {
+	o.mu.Lock()
+	reach := o.reach
+	o.mu.Unlock()
+	switch {
+	case o.public || reach == network.ReachabilityPublic:
+		return true
+	case reach == network.ReachabilityPrivate:
+		return false
+	}
+	return hasPublicIPv4()
+}
+
+// Reachability is "public", "private" or "unknown".
+func (o *outlook) Reachability() string {
+	o.mu.Lock()
+	reach := o.reach
+	o.mu.Unlock()
+	switch {
+	case o.Public():
+		return "public"
+	case reach == network.ReachabilityPrivate || len(o.sightings()) > 0:
+		return "private" // seen at a public address that is not its own
+	}
+	return "unknown"
+}
+
+// NAT kinds.
+const (
+	natNone      = "none"
+	natEasy      = "easy"      // one outside port for all destinations
+	natSymmetric = "symmetric" // another outside port for each destination
+	natUnknown   = "unknown"
+)
+
+// NAT says what the router in front of this node does with ports. It takes two
+// observers to tell.
+func (o *outlook) NAT() string {
+	if o.Public() {
+		return natNone
+	}
+	first := map[string]netip.AddrPort{}
+	kind := natUnknown
+	for _, s := range o.sightings() {
+		t := transportOf(s.addr)
+		ap, ok := addrPort(s.addr)
+		if !ok || ap.Addr().Is6() {
+			continue
+		}
+		if was, known := first[t]; !known {
+			first[t] = ap
+		} else if was != ap {
+			return natSymmetric
+		} else {
+			kind = natEasy
+		}
+	}
+	return kind
+}
+
+// hasPublicIPv4 reports whether one of this machine's own addresses is public.
+func hasPublicIPv4() bool {
+	for _, s := range localAddrs() {
+		p, err := netip.ParsePrefix(s)
+		if err != nil || !p.Addr().Is4() {
+			continue
+		}
+		if a, err := ma.NewMultiaddr("/ip4/" + p.Addr().String()); err == nil && manet.IsPublicAddr(a) {
+			return true
+		}
+	}
+	return false
+}
+
+// addrPort is the IP address and port of a direct address.
+func addrPort(a ma.Multiaddr) (netip.AddrPort, bool) {
+	ip, err := manet.ToIP(a)
+	if err != nil {
+		return netip.AddrPort{}, false
+	}
+	addr, ok := netip.AddrFromSlice(ip)
+	return netip.AddrPortFrom(addr.Unmap(), uint16(portOf(a))), ok
+}
