@@ -32,10 +32,6 @@ bench *args:
 fuzz time="20s":
     FUZZTIME={{time}} .ci/run fuzz
 
-# many nodes, fake time, seeded trouble
-sim *args:
-    go test -count=1 ./test/sim/... {{args}}
-
 # generated code
 generate:
     go generate ./...
