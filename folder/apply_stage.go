@@ -153,8 +153,9 @@ func hard(err error) error {
 }
 
 // sameBytes reports whether now can hold what the index knows: mode and ctime do not matter to a copy, whose root is checked.
+// Of a version the index knows no state.
 func (b *batch) sameBytes(now, want Stat) bool {
-	return now.is(want) && now.Size == want.Size && now.MTime == want.MTime
+	return want == Stat{} || now.is(want) && now.Size == want.Size && now.MTime == want.MTime
 }
 
 func (b *batch) touch(s Stat) {

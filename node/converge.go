@@ -185,11 +185,11 @@ func (r *replica) round(ctx context.Context, needs []store.Need, retry bool) (di
 		return 0, waits, nil
 	}
 	ready, fetch := o.split(folder.Plan(o.wants))
-	n, err := r.applyAll(ctx, ready, o.views)
+	n, lacking, err := r.applyAll(ctx, ready, o.views)
 	if err != nil {
 		return n, waits, err
 	}
-	m, err := r.fetchAll(ctx, fetch, o.views)
+	m, err := r.fetchAll(ctx, append(fetch, lacking...), o.views)
 	return n + m, waits + len(ready) + len(fetch) - n - m, err
 }
 
@@ -265,17 +265,17 @@ func (o *order) split(steps []folder.Step) (ready, fetch []folder.Step) {
 	return ready, fetch
 }
 
-// applyAll applies steps in batches and counts those that are done.
-func (r *replica) applyAll(ctx context.Context, steps []folder.Step, views map[event.Path]event.View) (int, error) {
-	did := 0
+// applyAll applies steps in batches and counts those that are done. lacking are
+// those whose content turned out not to be on this disk.
+func (r *replica) applyAll(ctx context.Context, steps []folder.Step, views map[event.Path]event.View) (did int, lacking []folder.Step, err error) {
 	for _, part := range chunksOf(steps, applyMost) {
-		n, err := r.apply(ctx, part, views)
-		did += n
+		n, none, err := r.apply(ctx, part, views)
+		did, lacking = did+n, append(lacking, none...)
 		if err != nil {
-			return did, err
+			return did, lacking, err
 		}
 	}
-	return did, nil
+	return did, lacking, nil
 }
 
 // chunksOf cuts steps into parts of at most n. Moves and the steps they take
@@ -299,7 +299,7 @@ func chunksOf(steps []folder.Step, n int) [][]folder.Step {
 
 // apply carries out one batch and makes the index follow. The disk is held
 // from the moment when names begin to change until the index says so too.
-func (r *replica) apply(ctx context.Context, steps []folder.Step, views map[event.Path]event.View) (int, error) {
+func (r *replica) apply(ctx context.Context, steps []folder.Step, views map[event.Path]event.View) (int, []folder.Step, error) {
 	r.setApplying(true)
 	held := false
 	defer func() {
@@ -327,9 +327,28 @@ func (r *replica) apply(ctx context.Context, steps []folder.Step, views map[even
 		if errors.As(err, &g) {
 			r.halt(err.Error())
 		}
-		return 0, err
+		return 0, nil, err
 	}
-	return r.follow(steps, outcomes, views)
+	n, err := r.follow(steps, outcomes, views)
+	return n, r.lacking(steps, outcomes), err
+}
+
+// lacking are the steps for which no place on this disk held the content;
+// where it was believed to be is looked at again.
+func (r *replica) lacking(steps []folder.Step, outcomes []folder.Outcome) []folder.Step {
+	var out []folder.Step
+	for i, o := range outcomes {
+		if o.Result != folder.Lacking {
+			continue
+		}
+		for _, from := range steps[i].From {
+			if !from.Version {
+				r.markDirty(from.Path, false)
+			}
+		}
+		out = append(out, steps[i])
+	}
+	return out
 }
 
 func intents(steps []folder.Step) []store.Intent {

@@ -194,7 +194,7 @@ func (r *replica) load(ctx context.Context, steps []folder.Step, manifests map[c
 	n := 0
 	var err error
 	if ready := l.ready(); len(ready) > 0 {
-		n, err = r.apply(ctx, ready, views)
+		n, _, err = r.apply(ctx, ready, views)
 	}
 	return n, errors.Join(err, r.note0(l.notes))
 }
