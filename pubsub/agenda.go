@@ -136,6 +136,8 @@ func (a *agenda) done(p peer.ID, err error, now time.Time, again bool) {
 	case again && a.shut == nil:
 		a.wantLocked(r, now.Add(a.pause(r.fails)), true)
 		r.fails++
+	default:
+		r.fails = 0 // nothing comes of it, and the row must not stay for it
 	}
 	a.dropLocked(p, r)
 	a.wake.poke()

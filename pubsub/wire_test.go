@@ -301,6 +301,20 @@ func TestAgendaNeverRunsTwoExchangesWithOnePeerAndAnswersAll(t *testing.T) {
 	})
 }
 
+func TestAgendaForgetsAPeerThatIsNotTriedAgain(t *testing.T) {
+	a := newAgenda(time.Second)
+	now := time.Unix(1000, 0)
+	a.ask("p", now)
+	for _, again := range []bool{true, false} {
+		a.take(now, 1)
+		a.done("p", ErrProtocol, now, again)
+		now = now.Add(time.Minute)
+	}
+	if len(a.rows) != 0 {
+		t.Error("a row stays for a peer with which nothing is planned")
+	}
+}
+
 func TestAgendaWaitsLongerAfterEachFailure(t *testing.T) {
 	a := newAgenda(time.Second)
 	now := time.Unix(1000, 0)
