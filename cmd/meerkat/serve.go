@@ -73,7 +73,10 @@ func (a *app) fulfil(ctx context.Context, home *node.Home, w wish) error {
 	if err != nil {
 		return err
 	}
-	_, err = home.NoteJoin(r)
+	j, err := home.NoteJoin(r)
+	if err == nil {
+		a.say("joining %s into %s: it is tried until it is admitted or refused", clean(j.Info().Name), clean(dir))
+	}
 	return err
 }
 
