@@ -133,3 +133,14 @@ func (f *Folder) replaceSmall(name string, b []byte, mode uint32) error {
 	}
 	return f.fs.Sync("rules", ".")
 }
+
+// Stamp is the part of v's name that tells it from the other versions of its path: time and number.
+func (v Version) Stamp() string {
+	base := v.Path.Base()
+	for i := len(base) - stampLen; i >= 0; i-- {
+		if _, ok := parseStamp(base[i : i+stampLen]); ok {
+			return base[i+1 : i+stampLen]
+		}
+	}
+	return base
+}

@@ -34,6 +34,7 @@ const (
 	exitNotFound   = 4
 	exitNotAllowed = 5
 	exitTimeout    = 6
+	exitGuard      = 8
 	exitTicket     = 9
 	exitAlready    = 10
 )
@@ -81,6 +82,12 @@ var codes = map[string]struct {
 	"busy":              {exitTimeout, "try again in a minute"},
 	"unreachable":       {exitTimeout, "is the other node running, and on a network that this one can reach?"},
 	"failed":            {exitFailed, ""},
+	"halted":            {exitGuard, `"meerkat status" says what to look after`},
+	"bad_path":          {exitNotFound, "give it relative to the pool's folder"},
+	"no_path":           {exitNotFound, "give it relative to the pool's folder, or from where you stand"},
+	"no_version":        {exitNotFound, `"meerkat versions PATH" lists them`},
+	"which_version":     {exitUsage, "give more of it"},
+	"no_content":        {exitTimeout, "start the members that hold it, or choose another version"},
 }
 
 // trouble is an Error with the exit code and the hint of its code.

@@ -49,7 +49,9 @@ type replica struct {
 	closed  bool
 	watcher *folder.Watcher
 
-	scanNow, applyNow, reportNow nudge
+	scanNow, applyNow, reportNow, pruneNow nudge
+
+	settings func() Settings
 
 	mu       sync.Mutex
 	dirty    map[event.Path]bool // to be scanned; true: with everything below
@@ -87,7 +89,8 @@ func (n *Node) newReplica(id event.PoolID, dir string, st *store.Pool) *replica 
 	return &replica{
 		id: id, path: dir, self: n.self, key: n.home.Key(), st: st, feed: n.feed, swarm: n.swarm,
 		links: n.links, clock: n.clock, log: n.log, note: n.diary.add, addrs: n.publicAddrs,
-		scanNow: newNudge(), applyNow: newNudge(), reportNow: newNudge(), opened: make(chan struct{}),
+		scanNow: newNudge(), applyNow: newNudge(), reportNow: newNudge(), pruneNow: newNudge(),
+		settings: n.home.Settings, opened: make(chan struct{}),
 		dirty: map[event.Path]bool{}, problems: map[event.Path]Problem{},
 		conflict: map[event.Path]time.Time{}, partials: map[chunker.ID]*openFile{},
 	}
@@ -108,6 +111,7 @@ func (r *replica) Run(ctx context.Context) error {
 	g.Go(func() error { return r.scanLoop(ctx) })
 	g.Go(func() error { return r.convergeLoop(ctx) })
 	g.Go(func() error { return r.reportLoop(ctx) })
+	g.Go(func() error { return r.pruneLoop(ctx) })
 	return g.Wait()
 }
 
@@ -158,6 +162,7 @@ func (r *replica) begin(ctx context.Context) error {
 	if err := r.recover(ctx); err != nil {
 		return err
 	}
+	r.cleanTmp()
 	return r.openEpoch()
 }
 

@@ -1,0 +1,72 @@
+package node
+
+import "time"
+
+// Schemas of the answers about history, undo and care.
+const (
+	SchemaFileVersion = "meerkat.file_version/v1"
+	SchemaRestore     = "meerkat.restore/v1"
+	SchemaConflict    = "meerkat.conflict/v1"
+	SchemaRule        = "meerkat.rule/v1"
+	SchemaIgnored     = "meerkat.ignored/v1"
+	SchemaWhy         = "meerkat.why/v1"
+	SchemaSetting     = "meerkat.setting/v1"
+	SchemaPause       = "meerkat.pause/v1"
+	SchemaVerify      = "meerkat.verify/v1"
+	SchemaRewind      = "meerkat.rewind/v1"
+)
+
+// Where the content of a version is found.
+const (
+	WhereHere    = "here"    // on this node's disk
+	WhereMembers = "members" // on members that are online
+	WhereNowhere = "nowhere" // on nobody who is online
+)
+
+// FileVersion is one state that a path had: what @VERSION names.
+type FileVersion struct {
+	Schema  string    `json:"schema"`
+	Version string    `json:"version"`
+	Path    string    `json:"path"`
+	PathB64 string    `json:"path_b64,omitempty"`
+	Time    time.Time `json:"time"`
+	By      string    `json:"by"`      // "" where no signed event tells of it
+	ByName  string    `json:"by_name"` // likewise
+	Action  string    `json:"action"`  // of ChangeInfo, or "kept"
+	Kind    string    `json:"kind"`
+	Size    int64     `json:"size"`
+	Current bool      `json:"current"` // it stands at the path now
+	Where   string    `json:"where"`   // "here", "members", "nowhere"; "" for a deletion
+	Members []string  `json:"members,omitempty"`
+}
+
+// VersionRequest names a version: by its id (a unique start is enough), by a
+// time (what stood there then), or, with neither, the one before what stands
+// there now.
+type VersionRequest struct {
+	Pool    string    `json:"pool"`
+	Path    string    `json:"path"`
+	Version string    `json:"version,omitempty"`
+	At      time.Time `json:"at"`
+}
+
+// RestoreInfo says what became of one path that was to be brought back.
+type RestoreInfo struct {
+	Schema  string `json:"schema"`
+	Path    string `json:"path"`
+	PathB64 string `json:"path_b64,omitempty"`
+	Version string `json:"version"`
+	Size    int64  `json:"size"`
+	From    string `json:"from"`  // "here", or the members that gave it
+	State   string `json:"state"` // "done", "waiting", "already"
+	Why     string `json:"why,omitempty"`
+}
+
+// ContentPart is a piece of a version's content; the first one has its facts.
+type ContentPart struct {
+	Version *FileVersion `json:"version,omitempty"`
+	Mode    uint32       `json:"mode,omitempty"`
+	MTime   int64        `json:"mtime,omitempty"` // ns
+	Target  string       `json:"target,omitempty"`
+	Data    []byte       `json:"data,omitempty"`
+}
