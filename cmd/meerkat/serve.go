@@ -100,6 +100,7 @@ func (a *app) run(ctx context.Context, home *node.Home) error {
 	signal.Notify(hups, syscall.SIGHUP)
 	defer signal.Stop(hups)
 	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { trim(ctx); return nil })
 	g.Go(func() error {
 		return n.Run(ctx, func() {
 			g.Go(func() error { return control.Serve(ctx, l, n, log) })
