@@ -20,10 +20,12 @@ func TestLargeFile(t *testing.T) {
 	const size = 1 << 30
 	noise(t, beside(a, "big"), size)
 	raw, rawCPU := rawStream(t, a, b, size)
+	stop := profile(t, "large", a, b)
 	before, flow := spent(t, a, b), sampleIn(t, b)
 	start := time.Now()
 	a.OK(os.Rename(beside(a, "big"), a.Path("big")))
 	end := visible(t, b.Path("big"), size, 2*time.Minute)
+	stop()
 	fetch, first, last := flow.end()
 	use := spent(t, a, b).since(before)
 	peakA, _ := rss(t, a)
@@ -85,6 +87,7 @@ func TestDirectoryRename(t *testing.T) {
 		fmt.Sprintf("%.2f", use.cpu.Seconds()/rsCPU.Seconds()), bar{})
 	l.Equal(a, b)
 
+	stop := profile(t, "rename", a, b)
 	start, before = time.Now(), spent(t, a, b)
 	a.OK(os.Rename(a.Path("dir"), a.Path("other")))
 	end = until(t, "rename of 1,000 files", time.Minute, time.Millisecond, func() bool {
@@ -92,6 +95,7 @@ func TestDirectoryRename(t *testing.T) {
 		return err == nil && len(got) == files && !b.Exists("dir")
 	})
 	until(t, "rename of 1,000 files settles", time.Minute, 20*time.Millisecond, func() bool { return settled(t, a, b) })
+	stop()
 	use = spent(t, a, b).since(before)
 	add("the directory renamed", "%.2f s", end.Sub(start).Seconds(), fmt.Sprintf("CPU %.2f s", use.cpu.Seconds()), "", atMost(3, "%.0f s"))
 	add("  wire", "%.0f kB", float64(use.wire)/1e3, "", "", atMost(900, "%.0f kB"))

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -8,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/bwaklog/meerkat/control"
 	"github.com/bwaklog/meerkat/test/lab"
 )
 
@@ -19,12 +21,14 @@ func TestSmallFiles(t *testing.T) {
 	l.Pool(a, b)
 	const files = 10_000
 	payload := smallTree(t, beside(a, "tree"), 0, files)
+	stop := profile(t, "small", a, b)
 	before, start := spent(t, a, b), time.Now()
 	a.OK(os.Rename(beside(a, "tree"), a.Path("tree")))
 	end := until(t, "10,000 files", 2*time.Minute, 20*time.Millisecond, func() bool {
 		return pool(t, b).Files == files && settled(t, a, b)
 	})
 	use := spent(t, a, b).since(before)
+	stop()
 	rs, rsCPU := rsyncFrom(t, a, b, "tree")
 	add("10,000 files of 1 to 16 KiB", "%.2f s", end.Sub(start).Seconds(), "", "", atMost(5, "%.0f s"))
 	addRatio("  beside rsync", "%.2f s", end.Sub(start).Seconds(), rs.Seconds(), "rsync", atMost(5, "%.0f × rsync"))
@@ -68,10 +72,12 @@ func back(t *testing.T, l *lab.Lab, a, b *lab.Host) {
 	}
 	wasA := spentBy(t, a)
 	tenChanges(t, a, 1)
-	go b.Up()
-	linked := until(t, "the link", 30*time.Second, 2*time.Millisecond, func() bool { return online(t, a, b.Name) })
+	link := make(chan time.Time, 1)
+	go func() { link <- whenOnline(a, b.Name) }()
+	b.Up()
 	end := tenThere(t, b, 1)
-	until(t, "both settle", 30*time.Second, 20*time.Millisecond, func() bool { return b.Node != nil && settled(t, a, b) })
+	linked := <-link
+	until(t, "both settle", 30*time.Second, 20*time.Millisecond, func() bool { return settled(t, a, b) })
 	moved := spentBy(t, a) - wasA
 	add("back after 10 changes in 20,000 files, from the link on", "%.2f s", end.Sub(linked).Seconds(), "", "", atMost(1, "%.0f s"))
 	add("  wire, handshakes and all", "%.1f kB", float64(moved)/1e3, "", "", atMost(30, "%.0f kB"))
@@ -103,6 +109,19 @@ func online(t *testing.T, h *lab.Host, name string) bool {
 		}
 	}
 	return false
+}
+
+// whenOnline polls h until it has a link to the member, for half a minute at
+// most.
+func whenOnline(h *lab.Host, name string) time.Time {
+	c := control.NewClient(h.Home)
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
+		m, err := c.Peer(context.Background(), "", name)
+		if err == nil && m.Online {
+			break
+		}
+	}
+	return time.Now()
 }
 
 func tenChanges(t *testing.T, h *lab.Host, round int) {
