@@ -13,6 +13,8 @@ import (
 // after its ctx ends; callbacks are called from one goroutine at a time, and an
 // error of a callback ends the stream and is returned.
 type Backend interface {
+	Care
+
 	// Identity says who the node is and where it listens.
 	Identity(ctx context.Context) (node.IDInfo, error)
 	// Status gives the node's state now.

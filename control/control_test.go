@@ -106,7 +106,7 @@ func TestEveryDoorLeadsToItsCall(t *testing.T) {
 	b := &fake{}
 	c, _ := serve(t, b)
 	var called []string
-	for _, d := range doors {
+	for _, d := range slices.Concat(doors, careDoors) {
 		called = append(called, d.verb)
 		got, err := d.call(t.Context(), c)
 		if err != nil {

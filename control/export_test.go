@@ -8,7 +8,7 @@ func Handler(b Backend) http.Handler { return handler(b) }
 // Verbs lists every door.
 func Verbs() []string {
 	var names []string
-	for v := range verbs {
+	for v := range doors() {
 		names = append(names, v)
 	}
 	return names

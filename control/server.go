@@ -64,7 +64,7 @@ func stop(s *http.Server) error {
 func handler(b Backend) http.Handler {
 	mux := http.NewServeMux()
 	slots := make(chan struct{}, maxCalls)
-	for name, v := range verbs {
+	for name, v := range doors() {
 		mux.HandleFunc(prefix+name, func(rw http.ResponseWriter, r *http.Request) {
 			w := &answer{rw: rw, ctl: http.NewResponseController(rw)}
 			select {

@@ -92,6 +92,7 @@ func (a *app) addCommands(root *cobra.Command) {
 	in("everyday", a.initCmd(), a.upCmd(), a.idCmd(), a.inviteCmd(), a.joinCmd(),
 		a.requestsCmd(), a.approveCmd(), a.denyCmd(), a.statusCmd(), a.waitCmd())
 	in("files", a.scanCmd(), a.logCmd())
+	in("files", a.careCmds()...)
 	in("people", a.peerCmd(), a.poolCmd(), a.pingCmd())
 	in("running", a.eventsCmd(), a.versionCmd())
 	root.SetCompletionCommandGroupID("running")

@@ -1,0 +1,34 @@
+package main
+
+import (
+	"context"
+
+	"github.com/bwaklog/meerkat/node"
+)
+
+func (c canned) Versions(_ context.Context, pool, path string, f func(node.FileVersion) error) error {
+	c.asked("versions %q %q", pool, path)
+	for _, v := range []node.FileVersion{
+		{Schema: node.SchemaFileVersion, Version: "9f3a2c11", Path: "a\nb", Time: noon, By: piID, ByName: "pi", Action: "changed", Kind: "file", Size: 2048, Current: true, Where: node.WhereHere},
+		{Schema: node.SchemaFileVersion, Version: "00ff00ff", Path: "a\nb", Time: noon, By: piID, ByName: "p\x1bi", Action: "created", Kind: "file", Size: 1024, Where: node.WhereMembers, Members: []string{"p\x1bi"}},
+	} {
+		if err := f(v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c canned) Restore(_ context.Context, q node.VersionRequest, f func(node.RestoreInfo) error) error {
+	c.asked("restore %q %q %q %v", q.Pool, q.Path, q.Version, q.At.IsZero())
+	return f(node.RestoreInfo{Schema: node.SchemaRestore, Path: q.Path, Version: "9f3a2c11", State: "done", Size: 7})
+}
+
+func (c canned) Content(_ context.Context, q node.VersionRequest, f func(node.ContentPart) error) error {
+	c.asked("content %q %q %q", q.Pool, q.Path, q.Version)
+	v := node.FileVersion{Version: "9f3a2c11", Path: q.Path, Size: 7}
+	if err := f(node.ContentPart{Version: &v, Mode: 0o640, MTime: noon.UnixNano()}); err != nil {
+		return err
+	}
+	return f(node.ContentPart{Data: []byte("content")})
+}

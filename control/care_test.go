@@ -1,0 +1,38 @@
+package control_test
+
+import (
+	"context"
+	"time"
+
+	"github.com/bwaklog/meerkat/control"
+	"github.com/bwaklog/meerkat/node"
+)
+
+var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+
+// careDoors is like doors, for the verbs of control.Care.
+var careDoors = []struct {
+	verb, want string
+	call       func(context.Context, *control.Client) (any, error)
+	answer     any
+}{
+	{"versions", `versions "p" "a\xff"`, func(ctx context.Context, c *control.Client) (any, error) {
+		return nil, c.Versions(ctx, "p", "a\xff", discard)
+	}, nil},
+	{"restore", `restore "p" "a\xff" "v" 2026-11-22 12:00:00 +0000 UTC`, func(ctx context.Context, c *control.Client) (any, error) {
+		var got string
+		err := c.Restore(ctx, node.VersionRequest{Pool: "p", Path: "a\xff", Version: "v", At: noon}, func(i node.RestoreInfo) error {
+			got += i.Version
+			return nil
+		})
+		return got, err
+	}, ""},
+	{"content", `content "p" "a" "v"`, func(ctx context.Context, c *control.Client) (any, error) {
+		var got []byte
+		err := c.Content(ctx, node.VersionRequest{Pool: "p", Path: "a", Version: "v"}, func(p node.ContentPart) error {
+			got = append(got, p.Data...)
+			return nil
+		})
+		return got, err
+	}, []byte{0, 255}},
+}
