@@ -39,7 +39,7 @@ func (n *Node) takenForPublic() bool {
 }
 
 func (n *Node) newSurroundings() *surroundings {
-	out := newOutlook(n.host, n.takenForPublic())
+	out := newOutlook(n.host, n.log, n.takenForPublic())
 	return &surroundings{
 		out:    out,
 		desk:   newRelayDesk(n.host, n.log, n.relayMode, n.fellow),

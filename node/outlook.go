@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"log/slog"
 	"net/netip"
 	"slices"
 	"sync"
@@ -14,6 +15,7 @@ import (
 	"github.com/libp2p/go-libp2p/p2p/host/eventbus"
 	ma "github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
+	"golang.org/x/sync/errgroup"
 )
 
 const (
@@ -27,12 +29,14 @@ const (
 // believed only so far that it is tried.
 type outlook struct {
 	host   host.Host
+	log    *slog.Logger
 	public bool // taken for reachable from the start
 	news   nudge
 
 	mu    sync.Mutex
 	reach network.Reachability
 	seen  map[sighter]sighting
+	asked map[sighter]time.Time // when a glimpse was taken
 }
 
 // sighter is who saw this node, and over which transport.
@@ -48,8 +52,11 @@ type sighting struct {
 	at   time.Time
 }
 
-func newOutlook(h host.Host, public bool) *outlook {
-	o := &outlook{host: h, public: public, news: newNudge(), seen: map[sighter]sighting{}}
+func newOutlook(h host.Host, log *slog.Logger, public bool) *outlook {
+	o := &outlook{
+		host: h, log: log, public: public, news: newNudge(),
+		seen: map[sighter]sighting{}, asked: map[sighter]time.Time{},
+	}
 	if public {
 		o.reach = network.ReachabilityPublic
 	}
@@ -65,20 +72,22 @@ func (o *outlook) Run(ctx context.Context) error {
 		return err
 	}
 	defer sub.Close()
+	g := &errgroup.Group{}
+	g.SetLimit(maxGlimpses)
 	for {
 		select {
 		case <-ctx.Done():
-			return nil
+			return g.Wait()
 		case e, ok := <-sub.Out():
 			if !ok {
-				return nil
+				return g.Wait()
 			}
-			o.take(e)
+			o.take(ctx, g, e)
 		}
 	}
 }
 
-func (o *outlook) take(e any) {
+func (o *outlook) take(ctx context.Context, g *errgroup.Group, e any) {
 	switch e := e.(type) {
 	case libevent.EvtLocalReachabilityChanged:
 		o.mu.Lock()
@@ -86,32 +95,42 @@ func (o *outlook) take(e any) {
 		o.mu.Unlock()
 	case libevent.EvtPeerIdentificationCompleted:
 		o.sight(e.Conn, e.ObservedAddr)
+		if more := o.missing(e.Peer, e.ListenAddrs); len(more) > 0 {
+			g.TryGo(func() error { o.look(ctx, e.Peer, more); return nil })
+		}
 	}
 	o.news.poke()
 }
 
-// sight notes where a peer says that this node's packets come from. It counts
-// only for a connection that leaves by a listening socket: elsewhere the router
-// would give another port.
+// sight notes where a peer says that a link to it comes from.
 func (o *outlook) sight(c network.Conn, seen ma.Multiaddr) {
-	if seen == nil || c == nil || isRelayed(c.RemoteMultiaddr()) || !manet.IsPublicAddr(seen) {
-		return
+	if seen != nil && c != nil && !isRelayed(c.RemoteMultiaddr()) {
+		o.note(c.RemotePeer(), c.LocalMultiaddr(), seen)
 	}
-	t := transportOf(c.LocalMultiaddr())
-	port := portOf(c.LocalMultiaddr())
-	if t == "" || t != transportOf(seen) || !o.listens(t, port) {
+}
+
+// note keeps a sighting. It counts only for a connection that leaves by a
+// listening socket: elsewhere the router would give another port.
+func (o *outlook) note(by peer.ID, local, seen ma.Multiaddr) {
+	t, port := transportOf(local), portOf(local)
+	if !manet.IsPublicAddr(seen) || t == "" || t != transportOf(seen) || !o.listens(t, port) {
 		return
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.forgetLocked(time.Now())
-	o.seen[sighter{c.RemotePeer(), t}] = sighting{addr: seen, port: port, at: time.Now()}
+	o.seen[sighter{by, t}] = sighting{addr: seen, port: port, at: time.Now()}
 }
 
 func (o *outlook) forgetLocked(now time.Time) {
 	for k, s := range o.seen {
 		if now.Sub(s.at) > sightingTTL || len(o.seen) >= maxSightings {
 			delete(o.seen, k)
+		}
+	}
+	for k, at := range o.asked {
+		if now.Sub(at) > glimpseAgain {
+			delete(o.asked, k)
 		}
 	}
 }
@@ -122,10 +141,17 @@ func (o *outlook) listens(transport string, port int) bool {
 	})
 }
 
+func (o *outlook) listensTo(transport string) bool {
+	return slices.ContainsFunc(o.host.Network().ListenAddresses(), func(a ma.Multiaddr) bool {
+		return transportOf(a) == transport && !isRelayed(a)
+	})
+}
+
 // Forget drops all sightings: this machine has other addresses now.
 func (o *outlook) Forget() {
 	o.mu.Lock()
 	clear(o.seen)
+	clear(o.asked)
 	o.mu.Unlock()
 }
 

@@ -160,6 +160,9 @@ func relayedInbound(conns []network.Conn) (since time.Time, ok bool) {
 func (p *puncher) Trace(e *holepunch.Event) {
 	why := ""
 	switch x := e.Evt.(type) {
+	case *holepunch.StartHolePunchEvt:
+		p.log.Debug("hole punch", "peer", e.Remote, "at", x.RemoteAddrs, "rtt", x.RTT)
+		return
 	case *holepunch.EndHolePunchEvt:
 		why = x.Error
 		p.log.Debug("hole punched", "peer", e.Remote, "ok", x.Success, "ms", x.EllapsedTime.Milliseconds(), "err", x.Error)

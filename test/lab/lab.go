@@ -30,6 +30,9 @@ type Lab struct {
 	Dir    string
 	Hosts  []*Host
 	bridge string // the namespace that holds the bridge
+	ports  int    // of the bridge
+
+	outside, routers int // public hosts and routers so far
 }
 
 // host is one machine of the lab: a namespace, a home, a folder, and at most
@@ -65,11 +68,21 @@ func New(t testing.TB, names ...string) *Lab {
 	return l
 }
 
+// AddHost adds a host on the lab's bridge.
 func (l *Lab) AddHost(name string) *Host {
 	l.T.Helper()
 	n := len(l.Hosts) + 1
+	h := l.bare(name, fmt.Sprintf("10.77.0.%d", n))
+	l.plug(h.NS, "eth0", h.IP+"/24")
+	l.Must("ip", "-n", h.NS, "route", "add", "default", "dev", "eth0") // multicast needs a way out
+	return h
+}
+
+// bare adds a host that is on no network yet.
+func (l *Lab) bare(name, ip string) *Host {
+	l.T.Helper()
 	h := &Host{
-		lab: l, Name: name, NS: fmt.Sprintf("mk%d-%s", l.id, name), IP: fmt.Sprintf("10.77.0.%d", n),
+		lab: l, Name: name, NS: fmt.Sprintf("mk%d-%s", l.id, name), IP: ip,
 		Home: filepath.Join(l.Dir, name, "home"), Dir: filepath.Join(l.Dir, name, "Sync"),
 	}
 	l.Hosts = append(l.Hosts, h)
@@ -78,20 +91,29 @@ func (l *Lab) AddHost(name string) *Host {
 			l.T.Fatal(err)
 		}
 	}
-	l.Must("ip", "netns", "add", h.NS)
-	l.T.Cleanup(func() {
-		h.Kill()
-		_ = exec.Command("ip", "netns", "del", h.NS).Run()
-	})
-	port := fmt.Sprintf("p%d", n)
-	l.Must("ip", "-n", l.bridge, "link", "add", port, "type", "veth", "peer", "name", "eth0", "netns", h.NS)
-	l.Must("ip", "-n", l.bridge, "link", "set", port, "master", "br0", "up")
-	l.Must("ip", "-n", h.NS, "addr", "add", h.IP+"/24", "dev", "eth0")
-	l.Must("ip", "-n", h.NS, "link", "set", "eth0", "up")
-	l.Must("ip", "-n", h.NS, "link", "set", "lo", "up")
-	l.Must("ip", "-n", h.NS, "route", "add", "default", "dev", "eth0") // multicast needs a way out
+	l.namespace(h.NS)
+	l.T.Cleanup(h.Kill)
 	h.Nft("add table inet cut", "add chain inet cut in { type filter hook input priority 0 ; }", "add chain inet cut out { type filter hook output priority 0 ; }")
 	return h
+}
+
+// namespace makes a network namespace with its loopback up.
+func (l *Lab) namespace(ns string) {
+	l.T.Helper()
+	l.Must("ip", "netns", "add", ns)
+	l.T.Cleanup(func() { _ = exec.Command("ip", "netns", "del", ns).Run() })
+	l.Must("ip", "-n", ns, "link", "set", "lo", "up")
+}
+
+// plug gives a namespace an interface on the lab's bridge.
+func (l *Lab) plug(ns, dev, addr string) {
+	l.T.Helper()
+	l.ports++
+	port := fmt.Sprintf("p%d", l.ports)
+	l.Must("ip", "-n", l.bridge, "link", "add", port, "type", "veth", "peer", "name", dev, "netns", ns)
+	l.Must("ip", "-n", l.bridge, "link", "set", port, "master", "br0", "up")
+	l.Must("ip", "-n", ns, "addr", "add", addr, "dev", dev)
+	l.Must("ip", "-n", ns, "link", "set", dev, "up")
 }
 
 func (l *Lab) Must(name string, args ...string) {
@@ -302,6 +324,22 @@ func (h *Host) Status() Status {
 	var s Status
 	h.JSON(&s, "status")
 	return s
+}
+
+// ID is the node's id.
+func (h *Host) ID() string { return h.identity().ID }
+
+// Addrs are the addresses that the running node gives for itself.
+func (h *Host) Addrs() []string { return h.identity().Addrs }
+
+func (h *Host) identity() (id struct {
+	ID    string
+	Addrs []string
+},
+) {
+	h.lab.T.Helper()
+	h.JSON(&id, "id")
+	return id
 }
 
 // Pool makes a pool of the first host's folder and lets the others join by
