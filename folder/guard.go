@@ -252,15 +252,23 @@ func Nested(dir string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	for up := filepath.Dir(dir); ; up = filepath.Dir(up) {
-		if hasMarker(up) {
-			return up, nil
-		}
-		if up == filepath.Dir(up) {
-			break
-		}
+	if up := Above(dir); up != "" {
+		return up, nil
 	}
 	return below(dir)
+}
+
+// Above gives the nearest pool's folder that dir lies in, "" where there is none. dir is absolute and resolved, and need not
+// exist.
+func Above(dir string) string {
+	for up := filepath.Dir(dir); ; up = filepath.Dir(up) {
+		if hasMarker(up) {
+			return up
+		}
+		if up == filepath.Dir(up) {
+			return ""
+		}
+	}
 }
 
 func below(dir string) (found string, err error) {

@@ -203,6 +203,9 @@ func (h *Home) checkPlace(dir, real string) error {
 			return trouble("folder_nested", nil, "%s holds %s, which is the folder of another pool", dir, p.Path)
 		}
 	}
+	if up := folder.Above(real); up != "" {
+		return trouble("folder_nested", nil, "%s lies inside %s, which is the folder of another node's pool", dir, up)
+	}
 	return nil
 }
 
