@@ -46,6 +46,7 @@ func (n *Node) Status(context.Context) (Status, error) {
 		p.NeedsYou += requests
 		s.Pools = append(s.Pools, p)
 	}
+	s.Pools = append(s.Pools, n.regain.statuses()...)
 	slices.SortFunc(s.Pools, func(a, b PoolStatus) int { return strings.Compare(a.Name, b.Name) })
 	return s, nil
 }
@@ -109,6 +110,9 @@ func (n *Node) Wait(ctx context.Context) error {
 func (n *Node) unrest() string {
 	for _, p := range n.joiner.pending() {
 		return "still joining into " + p.Path
+	}
+	for _, p := range n.regain.open() {
+		return "waiting for a member to give the pool in " + p.Path + " again"
 	}
 	for _, r := range n.all() {
 		if why := r.unrest(); why != "" {

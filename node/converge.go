@@ -103,6 +103,7 @@ func (r *replica) convergeTurn(ctx context.Context, b *blockade) (time.Duration,
 // met wakes what waits for a member: one came or went. It never blocks.
 func (r *replica) met() {
 	r.someoneCame.Store(true)
+	r.licence.met.poke()
 	r.applyNow.poke()
 	r.reportNow.poke()
 }

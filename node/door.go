@@ -119,17 +119,11 @@ func (r *replica) Append(_ context.Context, from peer.ID, raws [][]byte) error {
 		}
 		segs = append(segs, seg)
 	}
+	mine := r.ownNews(segs)
 	res, err := r.st.Append(segs...)
-	var gap store.ErrGap
-	var fork store.ErrFork
-	switch {
-	case errors.As(err, &gap):
-		err = fmt.Errorf("%w: %w", pubsub.ErrGap, err)
-	case errors.As(err, &fork):
-		r.forked(fork)
-		err = nil
-	}
+	err = r.judgeRefused(err)
 	if res.New > 0 {
+		err = errors.Join(err, r.seenSelf(mine))
 		r.tell(segs)
 		r.mu.Lock()
 		r.recent += res.New
@@ -140,10 +134,55 @@ func (r *replica) Append(_ context.Context, from peer.ID, raws [][]byte) error {
 	return err
 }
 
-// forked tells about a writer that signed two things for one seq.
-func (r *replica) forked(f store.ErrFork) {
+// judgeRefused takes note of the forks in an error of Append, which are no
+// error here, and marks gaps for the feed.
+func (r *replica) judgeRefused(err error) error {
+	var out []error
+	for _, e := range parts(err) {
+		if fork, ok := errors.AsType[store.ErrFork](e); ok {
+			out = append(out, r.forked(fork))
+		} else if _, ok := errors.AsType[store.ErrGap](e); ok {
+			out = append(out, fmt.Errorf("%w: %w", pubsub.ErrGap, e))
+		} else {
+			out = append(out, e)
+		}
+	}
+	return errors.Join(out...)
+}
+
+// parts are the errors that were joined into err.
+func parts(err error) []error {
+	if many, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // a wrapped one is one error
+		return many.Unwrap()
+	}
+	if err == nil {
+		return nil
+	}
+	return []error{err}
+}
+
+// forked tells about a writer that signed two things for one seq. Where it is
+// this node, its identity has a second user.
+func (r *replica) forked(f store.ErrFork) error {
 	r.log.Warn("fork", "pool", r.name(), "err", f)
 	r.emit("member.forked", "", f.Writer.Node, f.Error())
+	if f.Writer.Node == r.self {
+		return r.ownFork(f.Writer)
+	}
+	r.notice("fork", fmt.Sprintf("%s runs twice, or was restored from a backup: it signed two different changes under one number; both are kept", r.nameOf(f.Writer.Node)))
+	return nil
+}
+
+// nameOf is what the pool calls a node, or its id.
+func (r *replica) nameOf(p peer.ID) string {
+	ro := r.st.Roster()
+	if m, ok := ro.Member(p); ok {
+		return m.Name
+	}
+	if m, ok := ro.Removed(p); ok {
+		return m.Name
+	}
+	return p.String()
 }
 
 // tell shows remote changes to `meerkat events`.
@@ -167,6 +206,12 @@ func (r *replica) Report(_ context.Context, _ peer.ID, raw []byte) {
 	rep, err := openReport(r.id, raw)
 	if err != nil {
 		r.log.Debug("report", "err", err)
+		return
+	}
+	if rep.Node == r.self {
+		if err := r.ownReport(rep); err != nil {
+			r.log.Warn("report", "err", err)
+		}
 		return
 	}
 	if !r.Member(rep.Node) || !r.reports.add(rep, raw) {

@@ -28,8 +28,8 @@ const (
 	// stopWithin bounds an orderly stop.
 	stopWithin = 4 * time.Second
 	// farewell is how long the last words to members may take to leave.
-	farewell    = 150 * time.Millisecond
-	mdnsPoll    = 3 * time.Second
+	farewell = 150 * time.Millisecond
+	mdnsPoll = 3 * time.Second
 )
 
 // Config says how a node runs. Home is required; the caller keeps owning it
@@ -73,6 +73,7 @@ type Node struct {
 	links  *links
 	admit  *Admission
 	joiner *joiner
+	regain *regain
 	nat    *surroundings
 
 	mu       sync.Mutex
@@ -150,6 +151,7 @@ func (n *Node) build() (err error) {
 	n.links = newLinks(n.host, n.log, fixed, n.wanted, n.linksChanged)
 	n.admit = n.newAdmission()
 	n.joiner = newJoiner(n)
+	n.regain = newRegain(n)
 	n.nat = n.newSurroundings()
 	n.started = time.Now()
 	return nil
@@ -200,11 +202,14 @@ func (n *Node) runPools(ctx, base context.Context, ready func()) error {
 	n.group, n.ctx = g, pools
 	n.mu.Unlock()
 	for _, p := range n.home.Pools() {
-		if err := n.start(p.ID, p.Path); err != nil {
+		if err := n.start(p.ID, p.Path); errors.Is(err, errNoRoster) {
+			n.regain.add(p)
+		} else if err != nil {
 			n.log.Error("pool", "path", p.Path, "err", err)
 		}
 	}
 	g.Go(func() error { return n.joiner.Run(pools) })
+	g.Go(func() error { return n.regain.Run(pools) })
 	if ready != nil {
 		ready()
 	}
@@ -226,7 +231,7 @@ func (n *Node) start(id event.PoolID, dir string) error {
 		return err
 	}
 	if st.Roster() == nil {
-		return fmt.Errorf("pool %s has no roster in this node's state", id)
+		return fmt.Errorf("pool %s: %w", id, errNoRoster)
 	}
 	r := n.newReplica(id, dir, st)
 	n.mu.Lock()
@@ -316,6 +321,7 @@ func (n *Node) linksChanged() {
 func (n *Node) found(p peer.AddrInfo) {
 	n.links.Found(p)
 	n.joiner.Found(p)
+	n.regain.found(p.ID)
 }
 
 // lanNames are the names under which this node shows itself on the LAN: one
@@ -325,7 +331,7 @@ func (n *Node) lanNames() []string {
 	for _, r := range n.all() {
 		out = append(out, lanName("pool", r.id[:]))
 	}
-	return append(out, n.joiner.lanNames()...)
+	return slices.Concat(out, n.joiner.lanNames(), n.regain.names())
 }
 
 // Addrs lists where this node listens, each with its id.

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -202,9 +203,15 @@ func (r *replica) seal(drafts []event.Event) ([]event.Segment, []event.Leaf, err
 	if len(drafts) == 0 {
 		return nil, nil, nil
 	}
-	prev, _ := r.st.Head(r.writer)
-	prev.Writer = r.writer
-	segs, err := event.Seal(r.key, r.id, prev, nil, drafts)
+	if !r.licence.held() {
+		return nil, nil, trouble("busy", nil, "this node is still comparing its state with a member's")
+	}
+	segs, err := r.sign(drafts)
+	if errors.Is(err, event.ErrRewound) {
+		if err = r.newEpochLocked("the pool knows later changes of this node"); err == nil {
+			segs, err = r.sign(drafts)
+		}
+	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("seal: %w", err)
 	}
@@ -213,6 +220,16 @@ func (r *replica) seal(drafts []event.Event) ([]event.Segment, []event.Leaf, err
 		leaves = append(leaves, s.Leaves...)
 	}
 	return segs, leaves, nil
+}
+
+// sign seals drafts behind the head of this node's log.
+func (r *replica) sign(drafts []event.Event) ([]event.Segment, error) {
+	if err := r.fitEpoch(); err != nil {
+		return nil, err
+	}
+	prev, _ := r.st.Head(r.writer)
+	prev.Writer = r.writer
+	return event.Seal(r.key, r.id, prev, r.link(prev), drafts)
 }
 
 // commit makes tx a fact and announces what it holds.

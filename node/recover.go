@@ -2,49 +2,11 @@ package node
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/binary"
-	"fmt"
-	"time"
 
 	"github.com/bwaklog/meerkat/event"
 	"github.com/bwaklog/meerkat/folder"
 	"github.com/bwaklog/meerkat/store"
 )
-
-// epochKey is where the store keeps the epoch in which this node writes.
-const epochKey = "epoch"
-
-// openEpoch takes up the epoch of the state, or begins the first one.
-func (r *replica) openEpoch() error {
-	raw, ok, err := r.st.Get(epochKey)
-	if err != nil {
-		return fmt.Errorf("epoch: %w", err)
-	}
-	if ok && len(raw) == 8 {
-		r.disk.Lock()
-		r.writer = event.Writer{Node: r.self, Epoch: binary.BigEndian.Uint64(raw)}
-		r.disk.Unlock()
-		return nil
-	}
-	return r.newEpoch()
-}
-
-// newEpoch makes this node write as a new writer from now on: what it signed
-// before may go on existing elsewhere without being known here.
-func (r *replica) newEpoch() error {
-	var dice [2]byte
-	_, _ = rand.Read(dice[:]) // never fails
-	e := uint64(time.Now().UnixMilli())<<16 | uint64(binary.BigEndian.Uint16(dice[:]))
-	if err := r.st.Set(epochKey, binary.BigEndian.AppendUint64(nil, e)); err != nil {
-		return fmt.Errorf("epoch: %w", err)
-	}
-	r.disk.Lock()
-	r.writer = event.Writer{Node: r.self, Epoch: e}
-	r.disk.Unlock()
-	r.log.Info("new epoch", "pool", r.name(), "epoch", e)
-	return nil
-}
 
 // recover looks at what a crash left half done: a file that is neither the old
 // nor the new one is damage, set aside and fetched again, never an edit.

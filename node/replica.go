@@ -41,7 +41,15 @@ type replica struct {
 	// seen of them is published, so that neither sees the other's half.
 	disk sync.Mutex
 
-	writer event.Writer // under disk: who this node writes as
+	// Under disk: who this node writes as, the epoch before, and whether this
+	// run has begun the epoch, so that no copy of the state can share it.
+	writer    event.Writer
+	before    uint64
+	exclusive bool
+
+	stateDir string
+	began    time.Time // of this run
+	licence  licence
 
 	reserve int64
 	opened  chan struct{} // closed once fold is set
@@ -52,6 +60,7 @@ type replica struct {
 	scanNow, applyNow, reportNow, pruneNow nudge
 
 	settings func() Settings
+	care     care
 
 	mu       sync.Mutex
 	dirty    map[event.Path]bool // to be scanned; true: with everything below
@@ -68,6 +77,8 @@ type replica struct {
 	lastEdit time.Time
 	recent   int // events that came in since the last converge
 	partials map[chunker.ID]*openFile
+	sent     stamps        // of reports
+	told     []ownerNotice // nil: not read yet
 
 	copies   int // conflict copies in the tree whose root is copiesOf
 	copiesOf event.Hash
@@ -93,6 +104,7 @@ func (n *Node) newReplica(id event.PoolID, dir string, st *store.Pool) *replica 
 		settings: n.home.Settings, opened: make(chan struct{}),
 		dirty: map[event.Path]bool{}, problems: map[event.Path]Problem{},
 		conflict: map[event.Path]time.Time{}, partials: map[chunker.ID]*openFile{},
+		stateDir: n.home.StateDir(), began: time.Now(), licence: newLicence(),
 	}
 }
 
@@ -103,10 +115,21 @@ func (r *replica) Run(ctx context.Context) error {
 		return nil
 	}
 	defer r.closeFolder()
-	if err := r.begin(ctx); err != nil {
+	found, err := r.begin(ctx)
+	if err != nil {
 		return err
 	}
+	if err := r.loops(ctx, found); err != nil {
+		return err
+	}
+	r.ended()
+	return nil
+}
+
+// loops runs all that a replica does, until ctx ends.
+func (r *replica) loops(ctx context.Context, found evidence) error {
 	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return r.earn(ctx, found) })
 	g.Go(func() error { return r.watch(ctx) })
 	g.Go(func() error { return r.scanLoop(ctx) })
 	g.Go(func() error { return r.convergeLoop(ctx) })
@@ -158,12 +181,16 @@ func (r *replica) useFolder(f func() error) error {
 }
 
 // begin finishes what a crash left half done, and decides as whom to write.
-func (r *replica) begin(ctx context.Context) error {
+func (r *replica) begin(ctx context.Context) (evidence, error) {
 	if err := r.recover(ctx); err != nil {
-		return err
+		return broken, err
 	}
 	r.cleanTmp()
-	return r.openEpoch()
+	found, err := r.continuity()
+	if err != nil {
+		return broken, err
+	}
+	return found, r.openEpoch(found)
 }
 
 // halt stops or resumes the pool; why is "" when all is well again.

@@ -116,6 +116,9 @@ func (r *replica) sendReport(rep *report) {
 		r.log.Warn("report", "err", err)
 		return
 	}
+	r.mu.Lock()
+	r.sent.add(rep.Time)
+	r.mu.Unlock()
 	r.reports.add(rep, raw)
 	if err := r.feed.SendReport(r.id, raw); err != nil {
 		r.log.Warn("report", "err", err)

@@ -92,7 +92,7 @@ func (r *replica) rulesChanged() {
 
 // scan runs one scan and publishes what it finds.
 func (r *replica) scan(ctx context.Context, dirty []folder.Dirty, all bool) error {
-	b := batch{r: r, since: time.Now()}
+	b := batch{ctx: ctx, r: r, since: time.Now()}
 	progress := func(folder.Progress) {}
 	if all {
 		progress = r.showIndex
@@ -111,6 +111,7 @@ func (r *replica) scan(ctx context.Context, dirty []folder.Dirty, all bool) erro
 
 // batch gathers what a scan finds until it is worth a commit.
 type batch struct {
+	ctx   context.Context // of the scan
 	r     *replica
 	seen  []folder.Seen
 	gone  []folder.Seen
@@ -144,6 +145,9 @@ func (b *batch) flush(gone bool) error {
 	b.seen, b.bytes, b.since = nil, 0, time.Now()
 	if len(seen) == 0 {
 		return nil
+	}
+	if err := b.r.licence.await(b.ctx); err != nil {
+		return err
 	}
 	return b.r.publish(seen)
 }

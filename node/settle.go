@@ -46,7 +46,7 @@ func (r *replica) unsettled() (map[event.Path]bool, error) {
 func (r *replica) settleDue() (time.Duration, error) {
 	paths := r.st.Unsettled()
 	r.forgetSettled(paths)
-	if len(paths) == 0 || !r.mayWrite() {
+	if len(paths) == 0 || !r.mayWrite() || !r.licence.held() {
 		return 0, nil
 	}
 	var due []event.Path

@@ -107,7 +107,10 @@ func roleOf(ro *pool.Roster, id peer.ID) string {
 
 // notices are things that an owner should know once: no action is needed.
 func (r *replica) notices() []string {
-	var out []string
+	out := r.ownerNotices()
+	if !r.licence.held() && !r.alone() {
+		out = append(out, "waiting for a member to compare with; until then nothing that was changed here is published")
+	}
 	if why := r.watchTrouble(); why != "" {
 		out = append(out, why)
 	}
