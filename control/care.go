@@ -16,6 +16,16 @@ type Care interface {
 	Restore(ctx context.Context, q node.VersionRequest, f func(node.RestoreInfo) error) error
 	// Content calls f with a version's content, in pieces and in order.
 	Content(ctx context.Context, q node.VersionRequest, f func(node.ContentPart) error) error
+	// Conflicts calls f with each losing value at a path and below; "" is the whole pool.
+	Conflicts(ctx context.Context, pool, path string, f func(node.ConflictInfo) error) error
+	// Resolve settles one conflict for all members.
+	Resolve(ctx context.Context, q node.ResolveRequest) (node.ResolveInfo, error)
+	// Rules lists the ignore rules that count now.
+	Rules(ctx context.Context, pool string) ([]node.RuleInfo, error)
+	// Ignored says which rule decides about a path.
+	Ignored(ctx context.Context, pool, path string) (node.IgnoredInfo, error)
+	// AddRule appends an ignore rule, and returns when it has taken effect.
+	AddRule(ctx context.Context, q node.RuleRequest) error
 }
 
 // versionArg is a node.VersionRequest on the wire.
@@ -34,6 +44,17 @@ func wireVersion(q node.VersionRequest) versionArg {
 	return versionArg{q.Pool, raw(q.Path), q.Version, q.At}
 }
 
+type resolveArg struct {
+	Pool       string
+	Path, Keep raw
+}
+
+type ruleArg struct {
+	Pool    string
+	Pattern raw
+	Local   bool
+}
+
 // careVerbs are the doors of [Care].
 var careVerbs = map[string]verb{
 	"versions": many(func(ctx context.Context, b Backend, a pathArg, f func(node.FileVersion) error) error {
@@ -44,6 +65,19 @@ var careVerbs = map[string]verb{
 	}),
 	"content": many(func(ctx context.Context, b Backend, a versionArg, f func(node.ContentPart) error) error {
 		return b.Content(ctx, a.request(), f)
+	}),
+	"conflicts": many(func(ctx context.Context, b Backend, a pathArg, f func(node.ConflictInfo) error) error {
+		return b.Conflicts(ctx, a.Pool, string(a.Path), f)
+	}),
+	"resolve": one(func(ctx context.Context, b Backend, a resolveArg) (node.ResolveInfo, error) {
+		return b.Resolve(ctx, node.ResolveRequest{Pool: a.Pool, Path: string(a.Path), Keep: string(a.Keep)})
+	}),
+	"rules": one(func(ctx context.Context, b Backend, a poolArg) ([]node.RuleInfo, error) { return b.Rules(ctx, a.Pool) }),
+	"ignored": one(func(ctx context.Context, b Backend, a pathArg) (node.IgnoredInfo, error) {
+		return b.Ignored(ctx, a.Pool, string(a.Path))
+	}),
+	"ignore": act(func(ctx context.Context, b Backend, a ruleArg) error {
+		return b.AddRule(ctx, node.RuleRequest{Pool: a.Pool, Pattern: string(a.Pattern), Local: a.Local})
 	}),
 }
 
@@ -67,4 +101,29 @@ func (c *Client) Restore(ctx context.Context, q node.VersionRequest, f func(node
 // Content calls f with a version's content, in pieces and in order.
 func (c *Client) Content(ctx context.Context, q node.VersionRequest, f func(node.ContentPart) error) error {
 	return follow(ctx, c, "content", wireVersion(q), f)
+}
+
+// Conflicts calls f with each losing value at a path and below.
+func (c *Client) Conflicts(ctx context.Context, pool, path string, f func(node.ConflictInfo) error) error {
+	return follow(ctx, c, "conflicts", pathArg{pool, raw(path)}, f)
+}
+
+// Resolve settles one conflict for all members.
+func (c *Client) Resolve(ctx context.Context, q node.ResolveRequest) (node.ResolveInfo, error) {
+	return ask[node.ResolveInfo](ctx, c, "resolve", resolveArg{q.Pool, raw(q.Path), raw(q.Keep)})
+}
+
+// Rules lists the ignore rules that count now.
+func (c *Client) Rules(ctx context.Context, pool string) ([]node.RuleInfo, error) {
+	return ask[[]node.RuleInfo](ctx, c, "rules", poolArg{Pool: pool})
+}
+
+// Ignored says which rule decides about a path.
+func (c *Client) Ignored(ctx context.Context, pool, path string) (node.IgnoredInfo, error) {
+	return ask[node.IgnoredInfo](ctx, c, "ignored", pathArg{pool, raw(path)})
+}
+
+// AddRule appends an ignore rule.
+func (c *Client) AddRule(ctx context.Context, q node.RuleRequest) error {
+	return c.do(ctx, "ignore", ruleArg{q.Pool, raw(q.Pattern), q.Local})
 }

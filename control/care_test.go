@@ -35,4 +35,15 @@ var careDoors = []struct {
 		})
 		return got, err
 	}, []byte{0, 255}},
+	{"conflicts", `conflicts "p" "a\xff"`, func(ctx context.Context, c *control.Client) (any, error) {
+		return nil, c.Conflicts(ctx, "p", "a\xff", discard)
+	}, nil},
+	{"resolve", `resolve "p" "a" "k\xff"`, func(ctx context.Context, c *control.Client) (any, error) {
+		return c.Resolve(ctx, node.ResolveRequest{Pool: "p", Path: "a", Keep: "k\xff"})
+	}, node.ResolveInfo{Path: "a"}},
+	{"rules", `rules "p"`, func(ctx context.Context, c *control.Client) (any, error) { return c.Rules(ctx, "p") }, []node.RuleInfo{{Pattern: "*.o"}}},
+	{"ignored", `ignored "p" "a/"`, func(ctx context.Context, c *control.Client) (any, error) { return c.Ignored(ctx, "p", "a/") }, node.IgnoredInfo{Path: "a/"}},
+	{"ignore", `ignore "p" "*.\xff" true`, func(ctx context.Context, c *control.Client) (any, error) {
+		return nil, c.AddRule(ctx, node.RuleRequest{Pool: "p", Pattern: "*.\xff", Local: true})
+	}, nil},
 }

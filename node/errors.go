@@ -87,6 +87,10 @@ var codes = map[string]struct {
 	"no_path":           {exitNotFound, "give it relative to the pool's folder, or from where you stand"},
 	"no_version":        {exitNotFound, `"meerkat versions PATH" lists them`},
 	"which_version":     {exitUsage, "give more of it"},
+	"no_conflict":       {exitNotFound, `"meerkat conflicts" lists them`},
+	"no_such_value":     {exitNotFound, `"meerkat conflicts show PATH" says who made which; keep one of them, "both", or a file of the pool`},
+	"which_value":       {exitUsage, "name the copy itself, as \"meerkat conflicts\" shows it"},
+	"bad_rule":          {exitUsage, "its syntax is that of gitignore, one line"},
 	"no_content":        {exitTimeout, "start the members that hold it, or choose another version"},
 }
 

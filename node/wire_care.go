@@ -70,3 +70,68 @@ type ContentPart struct {
 	Target  string       `json:"target,omitempty"`
 	Data    []byte       `json:"data,omitempty"`
 }
+
+// ConflictInfo is one value that lost to a concurrent edit: it is kept in a
+// copy beside its path.
+type ConflictInfo struct {
+	Schema     string    `json:"schema"`
+	Pool       string    `json:"pool"`
+	Path       string    `json:"path"`
+	PathB64    string    `json:"path_b64,omitempty"`
+	Copy       string    `json:"copy"`
+	CopyB64    string    `json:"copy_b64,omitempty"`
+	By         string    `json:"by"` // who made the losing edit
+	ByName     string    `json:"by_name"`
+	Time       time.Time `json:"time"`
+	Size       int64     `json:"size"`
+	Kind       string    `json:"kind"`
+	KeptBy     string    `json:"kept_by"` // who made what stands at the path; "" where nothing does
+	KeptByName string    `json:"kept_by_name"`
+	KeptTime   time.Time `json:"kept_time"`
+	KeptSize   int64     `json:"kept_size"`
+}
+
+// ResolveRequest settles the conflict at a path: Keep is a member (whose value
+// stays), "both", or the path of a file in the pool whose content stays.
+type ResolveRequest struct {
+	Pool string `json:"pool"`
+	Path string `json:"path"`
+	Keep string `json:"keep"`
+}
+
+// ResolveInfo says what a settlement did: paths with a new value, and paths
+// that are gone (their content becomes a version).
+type ResolveInfo struct {
+	Schema  string   `json:"schema"` // meerkat.resolved/v1
+	Path    string   `json:"path"`
+	Changed []string `json:"changed"`
+	Removed []string `json:"removed"`
+}
+
+// SchemaResolved is the schema of ResolveInfo.
+const SchemaResolved = "meerkat.resolved/v1"
+
+// RuleInfo is one ignore rule that counts now.
+type RuleInfo struct {
+	Schema  string `json:"schema"`
+	File    string `json:"file"` // "" for what is built in
+	Line    int    `json:"line"`
+	Pattern string `json:"pattern"`
+}
+
+// IgnoredInfo says whether a path is ignored, and by which rule; the zero Rule:
+// by none.
+type IgnoredInfo struct {
+	Schema  string   `json:"schema"`
+	Path    string   `json:"path"`
+	PathB64 string   `json:"path_b64,omitempty"`
+	Ignored bool     `json:"ignored"`
+	Rule    RuleInfo `json:"rule"`
+}
+
+// RuleRequest adds a rule, to the shared file or to the one of this node.
+type RuleRequest struct {
+	Pool    string `json:"pool"`
+	Pattern string `json:"pattern"`
+	Local   bool   `json:"local"`
+}

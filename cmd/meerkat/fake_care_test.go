@@ -32,3 +32,33 @@ func (c canned) Content(_ context.Context, q node.VersionRequest, f func(node.Co
 	}
 	return f(node.ContentPart{Data: []byte("content")})
 }
+
+func (c canned) Conflicts(_ context.Context, pool, path string, f func(node.ConflictInfo) error) error {
+	c.asked("conflicts %q %q", pool, path)
+	if path == "none" {
+		return nil
+	}
+	return f(node.ConflictInfo{
+		Schema: node.SchemaConflict, Pool: "home", Path: "a\nb.txt", Copy: "a\nb.conflict-20261122T120000Z-abcdefgh.txt", By: piID, ByName: "p\x1bi",
+		Time: noon, Size: 7, Kind: "file", KeptBy: laptopID, KeptByName: "laptop", KeptTime: noon, KeptSize: 8,
+	})
+}
+
+func (c canned) Resolve(_ context.Context, q node.ResolveRequest) (node.ResolveInfo, error) {
+	c.asked("resolve %q %q %q", q.Pool, q.Path, q.Keep)
+	return node.ResolveInfo{Schema: node.SchemaResolved, Path: q.Path, Changed: []string{q.Path}, Removed: []string{"copy"}}, nil
+}
+
+func (c canned) Rules(context.Context, string) ([]node.RuleInfo, error) {
+	return []node.RuleInfo{{Schema: node.SchemaRule, File: ".meerkatignore", Line: 3, Pattern: "*.o\x1b"}}, nil
+}
+
+func (c canned) Ignored(_ context.Context, _, path string) (node.IgnoredInfo, error) {
+	c.asked("ignored %q", path)
+	return node.IgnoredInfo{Schema: node.SchemaIgnored, Path: path, Ignored: path != "free", Rule: node.RuleInfo{File: ".meerkatignore", Line: 3, Pattern: "*.o"}}, nil
+}
+
+func (c canned) AddRule(_ context.Context, q node.RuleRequest) error {
+	c.asked("ignore %+v", q)
+	return nil
+}

@@ -1,0 +1,14 @@
+package node
+
+import (
+	"sync"
+
+	"github.com/bwaklog/meerkat/event"
+)
+
+// care is what a replica remembers for history and upkeep; all of it can be
+// found out again.
+type care struct {
+	mu     sync.Mutex
+	losers map[event.Path]loser // whose edit a conflict copy keeps
+}
