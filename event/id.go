@@ -119,6 +119,8 @@ const (
 	domainEntry   = "meerkat entry 1\x00"
 	domainSum     = "meerkat sum 1\x00"
 	domainLink    = "meerkat link 1\x00"
+	domainKey     = "meerkat key 1\x00"
+	domainRecord  = "meerkat record 1\x00"
 )
 
 func sum(b []byte) Hash { return blake3.Sum256(b) }

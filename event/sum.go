@@ -38,6 +38,16 @@ func (s *Sum) Sub(item [32]byte) {
 	s.count--
 }
 
+// Join puts in all that t had put in, and takes out all that t had taken out: t may be a difference, of which more was taken
+// out than put in.
+func (s *Sum) Join(t Sum) {
+	var carry uint64
+	for i := range s.limbs {
+		s.limbs[i], carry = bits.Add64(s.limbs[i], t.limbs[i], carry)
+	}
+	s.count += t.count
+}
+
 func limb(b []byte, i int) uint64 { return binary.BigEndian.Uint64(b[24-8*i:]) }
 
 // Count is how many items are in.
