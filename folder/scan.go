@@ -34,6 +34,8 @@ type Index struct {
 	At func(p event.Path) (Known, bool, error)
 	// Hint gives the class of the content that the pool has at p, so that equal files get equal roots. It may be nil.
 	Hint func(p event.Path) (chunker.Class, bool)
+	// Manifest gives the chunks of a content that a row names. It may be nil: then the files of a renamed directory are read.
+	Manifest func(root chunker.ID) (chunker.Manifest, bool, error)
 	// Accept says that the person has confirmed that dir lies on another device now. It may be nil: nothing is confirmed.
 	Accept func(dir event.Path) bool
 }

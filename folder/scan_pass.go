@@ -2,6 +2,7 @@ package folder
 
 import (
 	"context"
+	"errors"
 	"runtime"
 	"sync"
 	"time"
@@ -27,13 +28,17 @@ type pass struct {
 	whole map[event.Path]bool // by feed: scanned with everything below
 	sound map[event.Path]bool // by feed: a directory, here as in the index
 	row   rowCache            // by feed
+	twins map[Stat]Known      // before anything runs
 }
 
 func (s *scan) pass(ctx context.Context, dirty []Dirty) error {
 	g, ctx := errgroup.WithContext(ctx)
 	p := &pass{
 		scan: s, ctx: ctx, dirs: newQueue(), jobs: make(chan job, queued), out: make(chan Seen, queued),
-		whole: map[event.Path]bool{}, sound: map[event.Path]bool{},
+		whole: map[event.Path]bool{}, sound: map[event.Path]bool{}, twins: map[Stat]Known{},
+	}
+	if err := p.findTwins(dirty); err != nil {
+		return errors.Join(err, g.Wait()) // nobody runs yet
 	}
 	defer context.AfterFunc(ctx, p.dirs.stop)()
 	n := max(2, runtime.GOMAXPROCS(0))

@@ -19,6 +19,7 @@ const (
 	batchBytes   = 256 << 20
 	batchWait    = 2 * time.Second
 	goneMost     = 100_000
+	heldWait     = 10 * time.Second
 	unstableWait = time.Second
 	scanRetry    = 5 * time.Second
 )
@@ -117,6 +118,11 @@ type batch struct {
 	gone  []folder.Seen
 	bytes int64
 	since time.Time
+
+	// held is content that lies here under another name already. Most likely that one is found gone at the end, and
+	// then a member who hears of both at once renames instead of copying.
+	held      []folder.Seen
+	heldSince time.Time
 }
 
 func (b *batch) add(seen []folder.Seen) error {
@@ -125,19 +131,42 @@ func (b *batch) add(seen []folder.Seen) error {
 			b.gone = append(b.gone, s)
 			continue
 		}
+		if b.hold(s) {
+			continue
+		}
 		b.seen = append(b.seen, s)
 		b.bytes += s.Value.Size
 	}
-	if len(b.seen) >= batchMost || b.bytes >= batchBytes || time.Since(b.since) > batchWait || len(b.gone) >= goneMost {
+	if len(b.seen) >= batchMost || b.bytes >= batchBytes || time.Since(b.since) > batchWait || len(b.gone) >= goneMost || len(b.held) >= goneMost {
 		return b.flush(len(b.gone) >= goneMost)
 	}
 	return nil
+}
+
+// hold keeps s for the end of the scan, if it may be the new name of something.
+func (b *batch) hold(s folder.Seen) bool {
+	if s.Ignored || s.Only != "" || s.Value.Kind != event.File || s.Value.Size == 0 {
+		return false
+	}
+	homes, err := b.r.st.Copies(s.Value.Root, 1)
+	if err != nil || len(homes) == 0 {
+		return false // an error shows again when it is published
+	}
+	if len(b.held) == 0 {
+		b.heldSince = time.Now()
+	}
+	b.held = append(b.held, s)
+	return true
 }
 
 // flush publishes what has been gathered; with the end of the scan, or when
 // there are very many, deletions as well.
 func (b *batch) flush(gone bool) error {
 	seen := b.seen
+	if gone || len(b.held) >= goneMost || time.Since(b.heldSince) > heldWait {
+		seen = append(seen, b.held...)
+		b.held = nil
+	}
 	if gone {
 		seen = append(seen, b.gone...)
 		b.gone = nil
@@ -162,7 +191,7 @@ func (r *replica) index0() folder.Index {
 			h, ok, err := r.st.Have(p)
 			return folderKnown(h), ok, err
 		},
-		Hint: r.classHint,
+		Hint: r.classHint, Manifest: r.st.Manifest,
 	}
 }
 
