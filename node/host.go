@@ -50,9 +50,11 @@ func newHost(c hostConfig) (host.Host, error) {
 	if err != nil {
 		return nil, fmt.Errorf("resource manager: %w", err)
 	}
+	own := newOwnAddrs()
 	opts := []libp2p.Option{
+		libp2p.AddrsFactory(own.Correct),
 		libp2p.Identity(c.key),
-		libp2p.UserAgent("meerkat/"+Version),
+		libp2p.UserAgent("meerkat/" + Version),
 		libp2p.DisableMetrics(),
 		libp2p.ListenAddrStrings(c.listen...),
 		libp2p.Transport(tcp.NewTCPTransport),
@@ -73,7 +75,12 @@ func newHost(c hostConfig) (host.Host, error) {
 	if c.portMap {
 		opts = append(opts, libp2p.NATPortMap())
 	}
-	return libp2p.New(opts...)
+	h, err := libp2p.New(opts...)
+	if err != nil {
+		return nil, err
+	}
+	own.of(h)
+	return h, nil
 }
 
 // mapsPorts reports whether asking a router makes sense: not where this node

@@ -39,8 +39,9 @@ type links struct {
 	host    host.Host
 	log     *slog.Logger
 	want    func() []peer.ID
-	changed func()         // somebody came or went; must not block
-	fixed   []ma.Multiaddr // dialled always, whoever answers there
+	changed func()                         // somebody came or went; must not block
+	relink  func(context.Context, peer.ID) // a link of several to a peer went down
+	fixed   []ma.Multiaddr                 // dialled always, whoever answers there
 
 	poke nudge
 
@@ -50,6 +51,8 @@ type links struct {
 	known map[string]peer.ID // who answered at a fixed address
 
 	measured map[peer.ID]time.Time
+	doubted  map[peer.ID]bool // came by a second link: are the others alive?
+	shifted  map[peer.ID]bool // lost one link of several
 }
 
 // try is the dialling state of one peer.
@@ -64,7 +67,8 @@ func newLinks(h host.Host, log *slog.Logger, fixed []ma.Multiaddr, want func() [
 	return &links{
 		host: h, log: log, want: want, changed: changed, fixed: fixed, poke: newNudge(),
 		tries: map[peer.ID]*try{}, seen: map[peer.ID]time.Time{}, known: map[string]peer.ID{},
-		measured: map[peer.ID]time.Time{},
+		measured: map[peer.ID]time.Time{}, doubted: map[peer.ID]bool{}, shifted: map[peer.ID]bool{},
+		relink: func(context.Context, peer.ID) {},
 	}
 }
 
@@ -81,6 +85,8 @@ func (l *links) Run(ctx context.Context) error {
 		l.dialDue(ctx, g)
 		l.measureDue(ctx, g)
 		l.trim()
+		l.each(ctx, g, &l.doubted, l.doubt)
+		l.each(ctx, g, &l.shifted, l.relink)
 		select {
 		case <-ctx.Done():
 			return g.Wait()
@@ -145,19 +151,40 @@ func (l *links) online(p peer.ID) bool {
 	return c == network.Connected || c == network.Limited
 }
 
-func (l *links) connected(_ network.Network, c network.Conn) {
+// each hands the peers of a set to f, and empties it.
+func (l *links) each(ctx context.Context, g *errgroup.Group, set *map[peer.ID]bool, f func(context.Context, peer.ID)) {
 	l.mu.Lock()
-	l.seen[c.RemotePeer()] = time.Now()
-	delete(l.tries, c.RemotePeer())
-	delete(l.measured, c.RemotePeer())
+	all := *set
+	*set = map[peer.ID]bool{}
 	l.mu.Unlock()
+	for p := range all {
+		g.TryGo(func() error { f(ctx, p); return nil })
+	}
+}
+
+func (l *links) connected(_ network.Network, c network.Conn) {
+	p := c.RemotePeer()
+	several := len(l.host.Network().ConnsToPeer(p)) > 1
+	l.mu.Lock()
+	l.seen[p] = time.Now()
+	delete(l.tries, p)
+	delete(l.measured, p)
+	if several {
+		l.doubted[p] = true
+	}
+	l.mu.Unlock()
+	l.poke.poke()
 	l.changed()
 }
 
 func (l *links) disconnected(_ network.Network, c network.Conn) {
 	p := c.RemotePeer()
+	online := l.online(p)
 	l.mu.Lock()
 	l.seen[p] = time.Now()
+	if online {
+		l.shifted[p] = true
+	}
 	if l.tries[p] == nil {
 		l.tries[p] = &try{next: time.Now().Add(l.courtesy(p))}
 	}

@@ -51,6 +51,9 @@ func (l *lan) Run(ctx context.Context, found func(peer.AddrInfo)) error {
 	for {
 		if now := localAddrs(); !slices.Equal(now, addrs) {
 			stop()
+			if addrs != nil {
+				refreshAddrs(l.host) // they are what is told
+			}
 			addrs = now
 		}
 		l.ensure(running, found)

@@ -40,6 +40,7 @@ func (n *Node) takenForPublic() bool {
 
 func (n *Node) newSurroundings() *surroundings {
 	out := newOutlook(n.host, n.log, n.takenForPublic())
+	n.links.relink = n.relinked
 	return &surroundings{
 		out:    out,
 		desk:   newRelayDesk(n.host, n.log, n.relayMode, n.fellow),
@@ -104,6 +105,7 @@ func (n *Node) watchNetwork(ctx context.Context) error {
 }
 
 func (n *Node) meetAnew(ctx context.Context, addrs []string) {
+	refreshAddrs(n.host)
 	n.nat.moved()
 	n.links.DropLost(addrs)
 	n.links.Again()
@@ -111,5 +113,18 @@ func (n *Node) meetAnew(ctx context.Context, addrs []string) {
 	n.links.Again()
 	for _, r := range n.all() {
 		r.reportNow.poke()
+	}
+}
+
+// relinked repairs with a member that went over from one link to another: what
+// was announced on a dying link is lost.
+func (n *Node) relinked(ctx context.Context, p peer.ID) {
+	for _, r := range n.all() {
+		if _, ok := r.st.Roster().Member(p); !ok {
+			continue
+		}
+		if err := n.feed.Repair(ctx, r.id, p); err != nil && ctx.Err() == nil {
+			n.log.Debug("repair on another link", "peer", p, "err", err)
+		}
 	}
 }

@@ -18,6 +18,7 @@ import (
 const (
 	punchTimeout = 2 * time.Second // of one attempt; a person may be waiting
 	punchTick    = time.Second
+	punchPause   = 3 * time.Second // libp2p's own attempt comes first
 	punchFirst   = 10 * time.Second
 	punchMost    = 10 * time.Minute
 )
@@ -115,7 +116,7 @@ func (p *puncher) due(id peer.ID) bool {
 	}
 	t := p.tries[id]
 	if t == nil {
-		t = &try{next: since.Add(jitter(punchFirst))}
+		t = &try{next: since.Add(punchPause)}
 		p.tries[id] = t
 	}
 	if t.dialing || time.Now().Before(t.next) {

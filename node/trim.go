@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"io"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
@@ -20,7 +21,7 @@ const (
 	// link that comes up later was dialled because the first one had died over
 	// there, though it may look alive here.
 	atOnce       = 5 * time.Second
-	probeWait    = 4 * time.Second
+	probeWait    = 3 * time.Second
 	strangerTime = 2 * time.Minute
 )
 
@@ -50,11 +51,28 @@ func bestLink(conns []network.Conn) network.Conn {
 // the lower id decides, so that the two sides never close both.
 func (l *links) trimTo(p peer.ID, best network.Conn, conns []network.Conn) {
 	for _, c := range conns {
-		if c == best || time.Since(c.Stat().Opened) < trimDelay || time.Since(best.Stat().Opened) < trimDelay {
+		if c == best || !l.mayTrim(p, best, c) {
 			continue
 		}
-		if l.host.ID() < p || succeeds(best, c) {
-			_ = c.Close() // the other link serves
+		l.log.Debug("surplus link closed", "peer", p, "addr", c.RemoteMultiaddr(), "kept", best.RemoteMultiaddr())
+		_ = c.Close() // the other link serves
+	}
+}
+
+func (l *links) mayTrim(p peer.ID, best, c network.Conn) bool {
+	if succeeds(best, c) && isRelayed(best.RemoteMultiaddr()) == isRelayed(c.RemoteMultiaddr()) {
+		return true
+	}
+	return l.host.ID() < p && time.Since(c.Stat().Opened) > trimDelay && time.Since(best.Stat().Opened) > trimDelay
+}
+
+// doubt probes the older links to a peer that has come by a new one: over
+// there they may have died.
+func (l *links) doubt(ctx context.Context, p peer.ID) {
+	conns := l.host.Network().ConnsToPeer(p)
+	for _, c := range conns {
+		if slices.ContainsFunc(conns, func(d network.Conn) bool { return succeeds(d, c) }) {
+			l.probe(ctx, c)
 		}
 	}
 }
@@ -120,15 +138,16 @@ func (l *links) Probe(ctx context.Context) {
 	g := &errgroup.Group{}
 	g.SetLimit(maxDials)
 	for _, c := range l.host.Network().Conns() {
-		g.Go(func() error {
-			if !alive(ctx, c) && ctx.Err() == nil {
-				l.log.Debug("link is dead", "peer", c.RemotePeer(), "addr", c.RemoteMultiaddr())
-				_ = c.Close() // it is dead
-			}
-			return nil
-		})
+		g.Go(func() error { l.probe(ctx, c); return nil })
 	}
 	_ = g.Wait() // there is no error
+}
+
+func (l *links) probe(ctx context.Context, c network.Conn) {
+	if !alive(ctx, c) && ctx.Err() == nil {
+		l.log.Debug("dead link closed", "peer", c.RemotePeer(), "addr", c.RemoteMultiaddr())
+		_ = c.Close() // it is dead
+	}
 }
 
 // alive reports whether something answers over this very connection.
@@ -139,7 +158,7 @@ func alive(ctx context.Context, c network.Conn) bool {
 	if err != nil {
 		return false
 	}
-	defer s.Reset() // it is used once
+	defer s.Reset()                              // it is used once
 	_ = s.SetDeadline(time.Now().Add(probeWait)) // a stream that takes none fails below
 	if err := multistream.SelectProtoOrFail(ping.ID, s); err != nil {
 		return false

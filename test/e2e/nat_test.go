@@ -92,17 +92,6 @@ func TestNAT_HomeAndOfficeDirectly(t *testing.T) {
 	n.Equal(n.home, n.office)
 }
 
-// arrives waits for a file.
-func (n internet) arrives(h *lab.Host, name string, limit time.Duration) {
-	n.T.Helper()
-	n.Until(limit, name+" arrives", func() error {
-		if !h.Exists(name) {
-			return fmt.Errorf("it is not there")
-		}
-		return nil
-	})
-}
-
 // join lets the office in by a ticket of home's and waits until it has all.
 func (n internet) join() {
 	n.T.Helper()
@@ -149,9 +138,9 @@ func TestNAT_GoesOnWithoutThePublicMember(t *testing.T) {
 	n.linked(10*time.Second, n.office, n.home, "direct")
 	n.pub.Kill()
 	n.home.Put("later", string(lab.Noise(3, 20<<20)))
-	n.arrives(n.office, "later", 10*time.Second)
+	arrives(n.Lab, n.office, "later", 10*time.Second)
 	n.office.Put("back", "from the office")
-	n.arrives(n.home, "back", 10*time.Second)
+	arrives(n.Lab, n.home, "back", 10*time.Second)
 	n.linked(time.Second, n.office, n.home, "direct")
 }
 

@@ -102,3 +102,14 @@ func (r *Router) Connect(h *Host) {
 	l.Must("ip", "-n", h.NS, "link", "set", "eth0", "up")
 	l.Must("ip", "-n", h.NS, "route", "add", "default", "via", r.LAN+".1")
 }
+
+// Readdress gives a host on the lab's bridge another address, as a new lease
+// does.
+func (h *Host) Readdress(ip string) {
+	l := h.lab
+	l.T.Helper()
+	l.Must("ip", "-n", h.NS, "addr", "flush", "dev", "eth0", "scope", "global")
+	h.IP = ip
+	l.Must("ip", "-n", h.NS, "addr", "add", ip+"/24", "dev", "eth0")
+	_ = exec.Command("ip", "-n", h.NS, "route", "add", "default", "dev", "eth0").Run() // it may be there still
+}
