@@ -26,6 +26,8 @@ type Care interface {
 	Ignored(ctx context.Context, pool, path string) (node.IgnoredInfo, error)
 	// AddRule appends an ignore rule, and returns when it has taken effect.
 	AddRule(ctx context.Context, q node.RuleRequest) error
+	// Why says who has a path, who lacks it, and what each waits for; "" is the first thing that waits.
+	Why(ctx context.Context, pool, path string) (node.WhyInfo, error)
 }
 
 // versionArg is a node.VersionRequest on the wire.
@@ -75,6 +77,9 @@ var careVerbs = map[string]verb{
 	"rules": one(func(ctx context.Context, b Backend, a poolArg) ([]node.RuleInfo, error) { return b.Rules(ctx, a.Pool) }),
 	"ignored": one(func(ctx context.Context, b Backend, a pathArg) (node.IgnoredInfo, error) {
 		return b.Ignored(ctx, a.Pool, string(a.Path))
+	}),
+	"why": one(func(ctx context.Context, b Backend, a pathArg) (node.WhyInfo, error) {
+		return b.Why(ctx, a.Pool, string(a.Path))
 	}),
 	"ignore": act(func(ctx context.Context, b Backend, a ruleArg) error {
 		return b.AddRule(ctx, node.RuleRequest{Pool: a.Pool, Pattern: string(a.Pattern), Local: a.Local})
@@ -126,4 +131,9 @@ func (c *Client) Ignored(ctx context.Context, pool, path string) (node.IgnoredIn
 // AddRule appends an ignore rule.
 func (c *Client) AddRule(ctx context.Context, q node.RuleRequest) error {
 	return c.do(ctx, "ignore", ruleArg{q.Pool, raw(q.Pattern), q.Local})
+}
+
+// Why says who has a path, who lacks it, and what each waits for.
+func (c *Client) Why(ctx context.Context, pool, path string) (node.WhyInfo, error) {
+	return ask[node.WhyInfo](ctx, c, "why", pathArg{pool, raw(path)})
 }

@@ -46,4 +46,5 @@ var careDoors = []struct {
 	{"ignore", `ignore "p" "*.\xff" true`, func(ctx context.Context, c *control.Client) (any, error) {
 		return nil, c.AddRule(ctx, node.RuleRequest{Pool: "p", Pattern: "*.\xff", Local: true})
 	}, nil},
+	{"why", `why "p" "a\xff"`, func(ctx context.Context, c *control.Client) (any, error) { return c.Why(ctx, "p", "a\xff") }, node.WhyInfo{Cause: "because"}},
 }

@@ -49,3 +49,7 @@ func (f *fake) Ignored(ctx context.Context, pool, path string) (node.IgnoredInfo
 func (f *fake) AddRule(ctx context.Context, q node.RuleRequest) error {
 	return f.call(ctx, "ignore %q %q %v", q.Pool, q.Pattern, q.Local)
 }
+
+func (f *fake) Why(ctx context.Context, pool, path string) (node.WhyInfo, error) {
+	return node.WhyInfo{Cause: "because"}, f.call(ctx, "why %q %q", pool, path)
+}

@@ -3,6 +3,7 @@ package node
 import (
 	"sync"
 
+	"github.com/bwaklog/meerkat/chunker"
 	"github.com/bwaklog/meerkat/event"
 )
 
@@ -10,5 +11,6 @@ import (
 // found out again.
 type care struct {
 	mu     sync.Mutex
-	losers map[event.Path]loser // whose edit a conflict copy keeps
+	losers map[event.Path]loser  // whose edit a conflict copy keeps
+	shares map[chunker.ID]uint32 // permille that is there of unfinished files
 }

@@ -227,11 +227,17 @@ func (r *replica) endFetch() {
 // fetched moves the progress on.
 func (r *replica) fetched(files, bytes int64) {
 	r.mu.Lock()
-	if r.fetch != nil {
-		r.fetch.DoneFiles += files
-		r.fetch.DoneBytes += bytes
+	told := false
+	if p := r.fetch; p != nil {
+		before := p.tenth()
+		p.DoneFiles += files
+		p.DoneBytes += bytes
+		told = p.tenth() != before
 	}
 	r.mu.Unlock()
+	if told {
+		r.reportNow.poke() // so that members know how far it was if this node goes away
+	}
 }
 
 // why says in one line what members answered.

@@ -68,6 +68,7 @@ func (r *replica) closePartial(root chunker.ID) {
 	if o == nil {
 		return
 	}
+	r.keepShare(root, o)
 	if err := o.Close(); err != nil {
 		r.log.Debug("close partial", "root", root, "err", err)
 	}

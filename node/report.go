@@ -37,6 +37,7 @@ type report struct {
 	Leaving bool
 	Root    event.Hash
 	Busy    bool
+	Lacks   []lack // some of what is wanted
 }
 
 // Domain, Codec, MarshalRecord and UnmarshalRecord make a report the payload
@@ -56,6 +57,7 @@ func (r *report) MarshalRecord() ([]byte, error) {
 	for w, seq := range r.Heads {
 		m.Heads = append(m.Heads, &pb.WriterSeq{Node: []byte(w.Node), Epoch: w.Epoch, Seq: seq})
 	}
+	appendLacks(m, r.Lacks)
 	for _, a := range r.Addrs[:min(len(r.Addrs), maxReportAddrs)] {
 		m.Addrs = append(m.Addrs, a.Bytes())
 	}
@@ -81,6 +83,9 @@ func (r *report) UnmarshalRecord(b []byte) error {
 		Wanted: Amount{Files: clampInt(m.WantedFiles), Bytes: clampInt(m.WantedBytes)},
 		State:  m.State, Version: m.Version, Leaving: m.Leaving, Busy: m.Busy,
 		Heads: make(map[event.Writer]uint64, len(m.Heads)),
+	}
+	if r.Lacks, err = readLacks(&m); err != nil {
+		return err
 	}
 	return r.readLists(&m)
 }

@@ -111,7 +111,7 @@ func (r *replica) reportLoop(ctx context.Context) error {
 }
 
 func (r *replica) sendReport(rep *report) {
-	raw, err := sealReport(r.key, rep)
+	raw, err := fitReport(r.key, rep)
 	if err != nil {
 		r.log.Warn("report", "err", err)
 		return
@@ -132,7 +132,7 @@ func (r *replica) report(leaving bool) *report {
 		Pool: r.id, Node: r.self, Time: r.clock.Now(),
 		Wanted: Amount{Files: files, Bytes: bytes}, State: r.state(),
 		Version: Version, Leaving: leaving, Root: r.st.Stats().Root,
-		Heads: map[event.Writer]uint64{}, Busy: r.working(),
+		Heads: map[event.Writer]uint64{}, Busy: r.working(), Lacks: r.lacks(),
 	}
 	for _, h := range r.st.Heads() {
 		rep.Heads[h.Writer] = h.Seq
@@ -147,7 +147,7 @@ func (r *replica) report(leaving bool) *report {
 
 // differs reports whether r says anything that last did not.
 func (r *report) differs(last *report) bool {
-	if r.Wanted != last.Wanted || r.State != last.State || r.Root != last.Root ||
+	if lacksDiffer(r.Lacks, last.Lacks) || r.Wanted != last.Wanted || r.State != last.State || r.Root != last.Root ||
 		r.Busy != last.Busy || len(r.Heads) != len(last.Heads) || len(r.Addrs) != len(last.Addrs) {
 		return true
 	}

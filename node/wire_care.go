@@ -1,6 +1,10 @@
 package node
 
-import "time"
+import (
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+)
 
 // Schemas of the answers about history, undo and care.
 const (
@@ -134,4 +138,47 @@ type RuleRequest struct {
 	Pool    string `json:"pool"`
 	Pattern string `json:"pattern"`
 	Local   bool   `json:"local"`
+}
+
+// What a member has of a path.
+const (
+	HoldsAll     = "has"
+	HoldsPart    = "part"
+	HoldsNone    = "lacks"
+	HoldsUnaware = "unaware" // it has not heard of the newest change
+	HoldsIgnores = "ignores"
+	HoldsUnknown = "unknown"
+)
+
+// WhyInfo is one causal answer about a path, for the whole pool.
+type WhyInfo struct {
+	Schema  string      `json:"schema"`
+	Pool    string      `json:"pool"`
+	Path    string      `json:"path"` // where a directory was asked for, the first thing in it that waits
+	PathB64 string      `json:"path_b64,omitempty"`
+	State   string      `json:"state"` // "in_sync", "fetching", "waiting", "ignored", "local", or a pool's state
+	Cause   string      `json:"cause"` // one sentence without its full stop
+	Hint    string      `json:"hint"`
+	Kind    string      `json:"kind,omitempty"` // "file", "dir", "link", "deleted"
+	Size    int64       `json:"size"`
+	Time    *time.Time  `json:"time,omitempty"` // of the last change
+	By      string      `json:"by,omitempty"`
+	ByName  string      `json:"by_name,omitempty"`
+	Members []WhyMember `json:"members"`
+}
+
+// WhyMember is what one member has of the path, and what it waits for.
+type WhyMember struct {
+	ID       string     `json:"id"`
+	Name     string     `json:"name"`
+	Role     string     `json:"role"`
+	Self     bool       `json:"self,omitempty"`
+	Online   bool       `json:"online"`
+	LastSeen *time.Time `json:"last_seen"`
+	State    string     `json:"state"`
+	Percent  int        `json:"percent"` // of the content that is there
+	Reason   string     `json:"reason,omitempty"`
+	Message  string     `json:"message,omitempty"`
+
+	id peer.ID
 }

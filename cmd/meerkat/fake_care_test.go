@@ -62,3 +62,11 @@ func (c canned) AddRule(_ context.Context, q node.RuleRequest) error {
 	c.asked("ignore %+v", q)
 	return nil
 }
+
+func (c canned) Why(_ context.Context, _, path string) (node.WhyInfo, error) {
+	c.asked("why %q", path)
+	return node.WhyInfo{Schema: node.SchemaWhy, Path: path, State: "waiting", Cause: "only p\x1bi holds it", Hint: "start p\x1bi", Members: []node.WhyMember{
+		{ID: laptopID, Name: "laptop", Self: true, Online: true, State: node.HoldsPart, Percent: 40},
+		{ID: piID, Name: "p\x1bi", State: node.HoldsAll, Percent: 100, LastSeen: &noon},
+	}}, nil
+}

@@ -17,7 +17,7 @@ import (
 
 // careCmds are the commands about history and undo.
 func (a *app) careCmds() []*cobra.Command {
-	return []*cobra.Command{a.versionsCmd(), a.restoreCmd(), a.conflictsCmd(), a.ignoreCmd()}
+	return []*cobra.Command{a.versionsCmd(), a.restoreCmd(), a.conflictsCmd(), a.ignoreCmd(), a.whyCmd()}
 }
 
 func (a *app) versionsCmd() *cobra.Command {

@@ -37,6 +37,7 @@ type Report struct {
 	Leaving       bool                   `protobuf:"varint,10,opt,name=leaving,proto3" json:"leaving,omitempty"` // stopped in order; offline from now on
 	Root          []byte                 `protobuf:"bytes,11,opt,name=root,proto3" json:"root,omitempty"`        // digest of the live tree as this node knows it
 	Busy          bool                   `protobuf:"varint,12,opt,name=busy,proto3" json:"busy,omitempty"`       // local changes are being looked at
+	Lacks         []*Lack                `protobuf:"bytes,13,rep,name=lacks,proto3" json:"lacks,omitempty"`      // some of what is wanted, at most 16
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -155,6 +156,74 @@ func (x *Report) GetBusy() bool {
 	return false
 }
 
+func (x *Report) GetLacks() []*Lack {
+	if x != nil {
+		return x.Lacks
+	}
+	return nil
+}
+
+// Lack is one path that a member still wants.
+type Lack struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Path          uint64                 `protobuf:"fixed64,1,opt,name=path,proto3" json:"path,omitempty"`        // the first 8 bytes of the path's BLAKE3
+	Permille      uint32                 `protobuf:"varint,2,opt,name=permille,proto3" json:"permille,omitempty"` // how much of the content is there
+	Reason        string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`      // why it waits, a short word; empty: it is on its way
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Lack) Reset() {
+	*x = Lack{}
+	mi := &file_report_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Lack) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Lack) ProtoMessage() {}
+
+func (x *Lack) ProtoReflect() protoreflect.Message {
+	mi := &file_report_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Lack.ProtoReflect.Descriptor instead.
+func (*Lack) Descriptor() ([]byte, []int) {
+	return file_report_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Lack) GetPath() uint64 {
+	if x != nil {
+		return x.Path
+	}
+	return 0
+}
+
+func (x *Lack) GetPermille() uint32 {
+	if x != nil {
+		return x.Permille
+	}
+	return 0
+}
+
+func (x *Lack) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 type WriterSeq struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Node          []byte                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
@@ -166,7 +235,7 @@ type WriterSeq struct {
 
 func (x *WriterSeq) Reset() {
 	*x = WriterSeq{}
-	mi := &file_report_proto_msgTypes[1]
+	mi := &file_report_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -178,7 +247,7 @@ func (x *WriterSeq) String() string {
 func (*WriterSeq) ProtoMessage() {}
 
 func (x *WriterSeq) ProtoReflect() protoreflect.Message {
-	mi := &file_report_proto_msgTypes[1]
+	mi := &file_report_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -191,7 +260,7 @@ func (x *WriterSeq) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WriterSeq.ProtoReflect.Descriptor instead.
 func (*WriterSeq) Descriptor() ([]byte, []int) {
-	return file_report_proto_rawDescGZIP(), []int{1}
+	return file_report_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *WriterSeq) GetNode() []byte {
@@ -219,7 +288,7 @@ var File_report_proto protoreflect.FileDescriptor
 
 const file_report_proto_rawDesc = "" +
 	"\n" +
-	"\freport.proto\x12\x0fmeerkat.node.v1\"\xc4\x02\n" +
+	"\freport.proto\x12\x0fmeerkat.node.v1\"\xf1\x02\n" +
 	"\x06Report\x12\x12\n" +
 	"\x04pool\x18\x01 \x01(\fR\x04pool\x12\x12\n" +
 	"\x04node\x18\x02 \x01(\fR\x04node\x12\x12\n" +
@@ -233,7 +302,12 @@ const file_report_proto_rawDesc = "" +
 	"\aleaving\x18\n" +
 	" \x01(\bR\aleaving\x12\x12\n" +
 	"\x04root\x18\v \x01(\fR\x04root\x12\x12\n" +
-	"\x04busy\x18\f \x01(\bR\x04busy\"G\n" +
+	"\x04busy\x18\f \x01(\bR\x04busy\x12+\n" +
+	"\x05lacks\x18\r \x03(\v2\x15.meerkat.node.v1.LackR\x05lacks\"N\n" +
+	"\x04Lack\x12\x12\n" +
+	"\x04path\x18\x01 \x01(\x06R\x04path\x12\x1a\n" +
+	"\bpermille\x18\x02 \x01(\rR\bpermille\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\"G\n" +
 	"\tWriterSeq\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\fR\x04node\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x06R\x05epoch\x12\x10\n" +
@@ -251,18 +325,20 @@ func file_report_proto_rawDescGZIP() []byte {
 	return file_report_proto_rawDescData
 }
 
-var file_report_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
+var file_report_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
 var file_report_proto_goTypes = []any{
 	(*Report)(nil),    // 0: meerkat.node.v1.Report
-	(*WriterSeq)(nil), // 1: meerkat.node.v1.WriterSeq
+	(*Lack)(nil),      // 1: meerkat.node.v1.Lack
+	(*WriterSeq)(nil), // 2: meerkat.node.v1.WriterSeq
 }
 var file_report_proto_depIdxs = []int32{
-	1, // 0: meerkat.node.v1.Report.heads:type_name -> meerkat.node.v1.WriterSeq
-	1, // [1:1] is the sub-list for method output_type
-	1, // [1:1] is the sub-list for method input_type
-	1, // [1:1] is the sub-list for extension type_name
-	1, // [1:1] is the sub-list for extension extendee
-	0, // [0:1] is the sub-list for field type_name
+	2, // 0: meerkat.node.v1.Report.heads:type_name -> meerkat.node.v1.WriterSeq
+	1, // 1: meerkat.node.v1.Report.lacks:type_name -> meerkat.node.v1.Lack
+	2, // [2:2] is the sub-list for method output_type
+	2, // [2:2] is the sub-list for method input_type
+	2, // [2:2] is the sub-list for extension type_name
+	2, // [2:2] is the sub-list for extension extendee
+	0, // [0:2] is the sub-list for field type_name
 }
 
 func init() { file_report_proto_init() }
@@ -276,7 +352,7 @@ func file_report_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_report_proto_rawDesc), len(file_report_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   2,
+			NumMessages:   3,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -1,0 +1,99 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"strings"
+
+	"github.com/bwaklog/meerkat/control"
+	"github.com/bwaklog/meerkat/node"
+	"github.com/spf13/cobra"
+)
+
+func (a *app) whyCmd() *cobra.Command {
+	c := command("why [PATH]", "Why is this not in sync, and what would help", `  meerkat why                    # the first thing that waits
+  meerkat why ~/Sync/plan.txt    # who has it, who lacks it, what each waits for`, takes(0, 1), func(ctx context.Context, args []string) error {
+		return a.running(func(b control.Backend) error {
+			pool, path, err := a.place(ctx, b, strings.Join(args, ""))
+			if err != nil {
+				return err
+			}
+			w, err := b.Why(ctx, pool, path)
+			if err != nil {
+				return a.whyNode(ctx, b, args, err)
+			}
+			return a.showWhy(w)
+		})
+	})
+	c.ValidArgsFunction = nil // files
+	return c
+}
+
+// whyNode answers where what was asked for is no path but a member; else with err.
+func (a *app) whyNode(ctx context.Context, b control.Backend, args []string, err error) error {
+	var e *node.Error
+	if !errors.As(err, &e) || e.Exit != exitNotFound || len(args) == 0 {
+		return err
+	}
+	m, none := b.Peer(ctx, a.pool, args[0])
+	if none != nil {
+		return err
+	}
+	if a.json {
+		return a.object(m)
+	}
+	return a.print("%s", a.memberText(m))
+}
+
+func (a *app) showWhy(w node.WhyInfo) error {
+	if a.json {
+		return a.object(w)
+	}
+	lines := []string{clean(w.Cause)}
+	if w.Path != "" {
+		lines = []string{a.paint(bold, shownPath(w.Path, w.PathB64)), clean(w.Cause)}
+	}
+	if w.Hint != "" {
+		lines = append(lines, "hint: "+clean(w.Hint))
+	}
+	if err := a.print("%s", strings.Join(lines, "\n")); err != nil {
+		return err
+	}
+	rows := make([][]string, 0, len(w.Members))
+	for _, m := range w.Members {
+		rows = append(rows, []string{clean(m.Name), a.holdText(m), strconv.Itoa(m.Percent) + " %", whySeen(m), clean(m.Message)})
+	}
+	if len(rows) == 0 {
+		return nil
+	}
+	return a.table([]string{"MEMBER", "HAS IT", "SHARE", "SEEN", "WAITS FOR"}, rows)
+}
+
+func (a *app) holdText(m node.WhyMember) string {
+	switch m.State {
+	case node.HoldsAll:
+		return a.paint(green, "has it")
+	case node.HoldsPart:
+		return a.paint(yellow, "part of it")
+	case node.HoldsNone:
+		return a.paint(yellow, "lacks it")
+	case node.HoldsUnaware:
+		return a.paint(yellow, "not told yet")
+	case node.HoldsIgnores:
+		return "ignores it"
+	}
+	return "unknown"
+}
+
+func whySeen(m node.WhyMember) string {
+	switch {
+	case m.Self:
+		return "this node"
+	case m.Online:
+		return "online"
+	case m.LastSeen == nil:
+		return "never"
+	}
+	return ago(*m.LastSeen)
+}
