@@ -106,10 +106,12 @@ func (n *Node) watchNetwork(ctx context.Context) error {
 
 func (n *Node) meetAnew(ctx context.Context, addrs []string) {
 	refreshAddrs(n.host)
+	n.log.Debug("own addresses", "addrs", n.host.Addrs())
 	n.nat.moved()
 	n.links.DropLost(addrs)
 	n.links.Again()
 	n.links.Probe(ctx)
+	n.log.Debug("links probed")
 	n.links.Again()
 	for _, r := range n.all() {
 		r.reportNow.poke()

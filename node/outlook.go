@@ -32,6 +32,7 @@ type outlook struct {
 	log    *slog.Logger
 	public bool // taken for reachable from the start
 	news   nudge
+	moved  nudge // this machine's network changed
 
 	mu    sync.Mutex
 	reach network.Reachability
@@ -54,7 +55,7 @@ type sighting struct {
 
 func newOutlook(h host.Host, log *slog.Logger, public bool) *outlook {
 	o := &outlook{
-		host: h, log: log, public: public, news: newNudge(),
+		host: h, log: log, public: public, news: newNudge(), moved: newNudge(),
 		seen: map[sighter]sighting{}, asked: map[sighter]time.Time{},
 	}
 	if public {
@@ -83,7 +84,18 @@ func (o *outlook) Run(ctx context.Context) error {
 				return g.Wait()
 			}
 			o.take(ctx, g, e)
+		case <-o.moved.c:
+			for _, p := range o.host.Network().Peers() {
+				o.glance(ctx, g, p, o.host.Peerstore().Addrs(p))
+			}
 		}
+	}
+}
+
+// glance takes the glimpses at p that are missing.
+func (o *outlook) glance(ctx context.Context, g *errgroup.Group, p peer.ID, addrs []ma.Multiaddr) {
+	if more := o.missing(p, addrs); len(more) > 0 {
+		g.TryGo(func() error { o.look(ctx, p, more); return nil })
 	}
 }
 
@@ -95,9 +107,7 @@ func (o *outlook) take(ctx context.Context, g *errgroup.Group, e any) {
 		o.mu.Unlock()
 	case libevent.EvtPeerIdentificationCompleted:
 		o.sight(e.Conn, e.ObservedAddr)
-		if more := o.missing(e.Peer, e.ListenAddrs); len(more) > 0 {
-			g.TryGo(func() error { o.look(ctx, e.Peer, more); return nil })
-		}
+		o.glance(ctx, g, e.Peer, e.ListenAddrs)
 	}
 	o.news.poke()
 }
@@ -147,12 +157,14 @@ func (o *outlook) listensTo(transport string) bool {
 	})
 }
 
-// Forget drops all sightings: this machine has other addresses now.
+// Forget drops all sightings, and looks anew: this machine has other addresses
+// now. A QUIC link may have survived that, so nobody would tell by himself.
 func (o *outlook) Forget() {
 	o.mu.Lock()
 	clear(o.seen)
 	clear(o.asked)
 	o.mu.Unlock()
+	o.moved.poke()
 }
 
 // PunchAddrs are the public addresses that a peer behind another router may

@@ -21,7 +21,7 @@ type ownAddrs struct {
 	mu     sync.Mutex
 	listen func() []ma.Multiaddr // nil until the host is made
 	looked time.Time
-	now    []ma.Multiaddr // where this host listens, on addresses that are there
+	own    []ma.Multiaddr // of the interfaces
 	have   map[netip.Addr]bool
 	had    map[netip.Addr]bool // of this machine's, now or earlier
 }
@@ -34,7 +34,7 @@ func (o *ownAddrs) Correct(addrs []ma.Multiaddr) []ma.Multiaddr {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.lookLocked(time.Now())
-	out := slices.Clone(o.now)
+	out := o.listenLocked()
 	for _, a := range addrs {
 		ap, ok := addrPort(a)
 		if isRelayed(a) || !ok || !o.had[ap.Addr()] || o.have[ap.Addr()] {
@@ -60,10 +60,20 @@ func (o *ownAddrs) lookLocked(now time.Time) {
 			o.have[ap.Addr()], o.had[ap.Addr()] = true, true
 		}
 	}
-	listen := slices.DeleteFunc(o.listen(), func(a ma.Multiaddr) bool { return transportOf(a) == "" || isRelayed(a) })
-	if all, err := manet.ResolveUnspecifiedAddresses(listen, own); err == nil {
-		o.now = all
+	o.own = own
+}
+
+// listenLocked is where the host listens, on addresses that are there.
+func (o *ownAddrs) listenLocked() []ma.Multiaddr {
+	if o.listen == nil {
+		return nil
 	}
+	listen := slices.DeleteFunc(o.listen(), func(a ma.Multiaddr) bool { return transportOf(a) == "" || isRelayed(a) })
+	all, err := manet.ResolveUnspecifiedAddresses(listen, o.own)
+	if err != nil {
+		return nil // addrs of libp2p have to do
+	}
+	return all
 }
 
 // of makes o speak for h.

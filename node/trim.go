@@ -17,6 +17,8 @@ import (
 
 const (
 	trimDelay = 2 * time.Second
+	// A relayed link is kept beside a direct one until that has been probed.
+	trimRelayed = 2 * probeWait
 	// Two links that come up within atOnce were dialled at once by both sides. A
 	// link that comes up later was dialled because the first one had died over
 	// there, though it may look alive here.
@@ -63,7 +65,11 @@ func (l *links) mayTrim(p peer.ID, best, c network.Conn) bool {
 	if succeeds(best, c) && isRelayed(best.RemoteMultiaddr()) == isRelayed(c.RemoteMultiaddr()) {
 		return true
 	}
-	return l.host.ID() < p && time.Since(c.Stat().Opened) > trimDelay && time.Since(best.Stat().Opened) > trimDelay
+	delay := trimDelay
+	if isRelayed(c.RemoteMultiaddr()) {
+		delay = trimRelayed
+	}
+	return l.host.ID() < p && time.Since(c.Stat().Opened) > delay && time.Since(best.Stat().Opened) > trimDelay
 }
 
 // doubt probes the older links to a peer that has come by a new one: over
@@ -71,10 +77,19 @@ func (l *links) mayTrim(p peer.ID, best, c network.Conn) bool {
 func (l *links) doubt(ctx context.Context, p peer.ID) {
 	conns := l.host.Network().ConnsToPeer(p)
 	for _, c := range conns {
-		if slices.ContainsFunc(conns, func(d network.Conn) bool { return succeeds(d, c) }) {
+		if slices.ContainsFunc(conns, func(d network.Conn) bool { return suspect(c, d) }) {
 			l.probe(ctx, c)
 		}
 	}
+}
+
+// suspect reports whether the coming of next says that c may be dead. Nobody
+// takes the way over a relay who has a direct link.
+func suspect(c, next network.Conn) bool {
+	if isRelayed(next.RemoteMultiaddr()) && !isRelayed(c.RemoteMultiaddr()) {
+		return next.Stat().Opened.After(c.Stat().Opened)
+	}
+	return succeeds(next, c)
 }
 
 // betterLink prefers direct over relayed, then one that was dialled after the
@@ -144,7 +159,9 @@ func (l *links) Probe(ctx context.Context) {
 }
 
 func (l *links) probe(ctx context.Context, c network.Conn) {
-	if !alive(ctx, c) && ctx.Err() == nil {
+	ok := alive(ctx, c)
+	l.log.Debug("link probed", "peer", c.RemotePeer(), "addr", c.RemoteMultiaddr(), "alive", ok)
+	if !ok && ctx.Err() == nil {
 		l.log.Debug("dead link closed", "peer", c.RemotePeer(), "addr", c.RemoteMultiaddr())
 		_ = c.Close() // it is dead
 	}
