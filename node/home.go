@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/gofrs/flock"
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -29,6 +30,7 @@ type HomeConfig struct {
 	Flags map[string][]string
 	Env   func(string) (string, bool)
 	Log   *slog.Logger
+	State vfs.FS // what the state lies on; nil: the disk
 }
 
 // Home is where a node keeps itself: identity, config, state. One process
@@ -41,6 +43,7 @@ type Home struct {
 	env   func(string) (string, bool)
 	flags map[string][]string
 	log   *slog.Logger
+	state vfs.FS
 	lock  *flock.Flock
 	db    *store.DB
 	clock *event.Clock
@@ -109,7 +112,7 @@ func OpenHome(c HomeConfig) (*Home, error) {
 	if err != nil || c.Dir == "" {
 		return nil, trouble("home_unusable", err, "there is no directory for the node's home")
 	}
-	h := &Home{dir: dir, env: c.Env, flags: c.Flags, log: c.Log, clock: event.NewClock()}
+	h := &Home{dir: dir, env: c.Env, flags: c.Flags, log: c.Log, state: c.State, clock: event.NewClock()}
 	if err := h.open(); err != nil {
 		return nil, errors.Join(err, h.Close())
 	}
@@ -133,7 +136,7 @@ func (h *Home) open() error {
 	if h.id, err = peer.IDFromPrivateKey(h.key); err != nil {
 		return fmt.Errorf("own id: %w", err)
 	}
-	h.db, err = store.Open(store.Config{Dir: h.StateDir(), Log: h.log})
+	h.db, err = store.Open(store.Config{Dir: h.StateDir(), Log: h.log, FS: h.state})
 	return stateTrouble(h.StateDir(), err)
 }
 

@@ -44,6 +44,7 @@ type Config struct {
 	MDNS      string // "on" or "off"
 	Relay     string // "auto", "on" or "off"
 	Name      string
+	Ground    Ground
 }
 
 func (c Config) withDefaults() Config {
@@ -134,7 +135,7 @@ func (n *Node) build() (err error) {
 	if err != nil {
 		return err
 	}
-	if n.host, err = newHost(n.hostConfig()); err != nil {
+	if n.host, err = n.conf.Ground.host(n.hostConfig()); err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
 	defer func() {

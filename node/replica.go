@@ -52,6 +52,7 @@ type replica struct {
 	licence  licence
 
 	reserve int64
+	ground  Ground
 	opened  chan struct{} // closed once fold is set
 	closing sync.RWMutex  // held for reading while others read from the folder
 	closed  bool
@@ -104,7 +105,7 @@ func (n *Node) newReplica(id event.PoolID, dir string, st *store.Pool) *replica 
 		settings: n.home.Settings, opened: make(chan struct{}),
 		dirty: map[event.Path]bool{}, problems: map[event.Path]Problem{},
 		conflict: map[event.Path]time.Time{}, partials: map[chunker.ID]*openFile{},
-		stateDir: n.home.StateDir(), began: time.Now(), licence: newLicence(),
+		stateDir: n.home.StateDir(), began: time.Now(), licence: newLicence(), ground: n.conf.Ground,
 	}
 }
 
@@ -142,7 +143,7 @@ func (r *replica) loops(ctx context.Context, found evidence) error {
 // not, the pool is halted and says why. False: ctx ended first.
 func (r *replica) openFolder(ctx context.Context) bool {
 	for {
-		f, err := folder.Open(folder.Config{Root: r.path, Pool: r.id, Log: r.log, Reserve: r.reserve})
+		f, err := r.ground.folder(folder.Config{Root: r.path, Pool: r.id, Log: r.log, Reserve: r.reserve})
 		if err == nil {
 			r.fold = f
 			close(r.opened)

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -11,6 +12,9 @@ import (
 // watch lets the kernel tell what changes, until ctx ends. Its first word is
 // that everything may have.
 func (r *replica) watch(ctx context.Context) error {
+	if every := r.ground.Rescan; every > 0 {
+		return r.lookAgain(ctx, every)
+	}
 	w := r.fold.NewWatcher(folder.WatchConfig{Rescan: degradedEvery})
 	r.mu.Lock()
 	r.watcher = w
@@ -27,6 +31,17 @@ func (r *replica) watch(ctx context.Context) error {
 		}
 	})
 	return g.Wait()
+}
+
+// lookAgain stands in for watching: it has everything looked at when it starts
+// and then every so often, until ctx ends.
+func (r *replica) lookAgain(ctx context.Context, every time.Duration) error {
+	for {
+		r.markAll()
+		if !sleep(ctx, every) {
+			return nil
+		}
+	}
 }
 
 // watchTrouble says why changes may be noticed late, or "".
