@@ -119,8 +119,9 @@ func (f field) id32() (id [32]byte, err error) {
 
 // packed reads b as shortest varints into dst, whose length says how many there must be.
 func (f field) packed(dst []uint64) error {
-	b, ok := f.b, true
+	b := f.b
 	for i := range dst {
+		var ok bool
 		if dst[i], b, ok = cutUvarint(b); !ok {
 			return fmt.Errorf("%w: field %d has too few numbers", ErrEvent, f.num)
 		}

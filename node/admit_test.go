@@ -163,7 +163,7 @@ func TestStrangersLearnNothing(t *testing.T) {
 	wantRefused(t, "ticket of a pool that is not here", b.ask(t, a, other.invite(t, node.InviteRequest{})), "unknown_pool")
 	for name, ask := range map[string]*pb.Ask{
 		"garbage":           {Claim: []byte("garbage"), Name: "x"},
-		"another's claim":   {Claim: claimFor(t, a, peer.ID(other.host.ID())), Name: "x"},
+		"another's claim":   {Claim: claimFor(t, a, other.host.ID()), Name: "x"},
 		"pool by its id":    {Pool: idOf(t, a)},
 		"pool of no length": {Pool: []byte{1}},
 		"no such pool":      {Pool: make([]byte, 32)},

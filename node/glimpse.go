@@ -96,7 +96,7 @@ func askSeen(ctx context.Context, c transport.CapableConn) (ma.Multiaddr, error)
 	if err != nil {
 		return nil, err
 	}
-	defer s.Reset()                                // all has been read
+	defer func() { _ = s.Reset() }()               // all has been read
 	_ = s.SetDeadline(time.Now().Add(glimpseWait)) // a stream that takes none fails below
 	if err := multistream.SelectProtoOrFail(identify.ID, s); err != nil {
 		return nil, err

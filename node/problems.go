@@ -13,7 +13,7 @@ import (
 const shownProblems = 200
 
 func problemOf(p folder.Problem) Problem {
-	out := Problem{Code: string(p.Code), Message: p.Message, Hint: p.Hint}
+	out := Problem{Code: p.Code, Message: p.Message, Hint: p.Hint}
 	out.Path, out.PathB64 = jsonPath(p.Path)
 	return out
 }

@@ -489,6 +489,3 @@ func (t *tail) String() string {
 	defer t.mu.Unlock()
 	return strings.Join(t.lines, "\n")
 }
-
-// has reports whether a line of the output contains s.
-func (t *tail) has(s string) bool { return strings.Contains(t.String(), s) }
