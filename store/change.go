@@ -23,7 +23,8 @@ type change struct {
 	refs   map[ref]bool // true: to be written, false: to be deleted
 	stakes map[chunker.ID]*stake
 	lists  manifests
-	shares *pebble.Iterator // over references, made on first use
+	shares *pebble.Iterator          // over references, made on first use
+	drift  map[event.Range]event.Sum // by how much the sums of ranges change
 
 	fresh    map[string]bool // keys of the segments in this batch
 	taken    []event.Segment // those of a trunk
@@ -54,7 +55,7 @@ type node struct {
 func newChange(p *Pool, b *pebble.Batch) *change {
 	return &change{
 		p: p, b: b, facts: p.latest, writers: p.writers.len(),
-		nodes: map[event.Path]*node{}, refs: map[ref]bool{}, fresh: map[string]bool{},
+		nodes: map[event.Path]*node{}, refs: map[ref]bool{}, fresh: map[string]bool{}, drift: map[event.Range]event.Sum{},
 	}
 }
 
@@ -72,6 +73,9 @@ func (c *change) run(f func(*change) error) error {
 		return err
 	}
 	if err := c.settleRefs(); err != nil {
+		return err
+	}
+	if err := c.settleRanges(); err != nil {
 		return err
 	}
 	if c.facts.sums != c.p.latest.sums {
@@ -206,6 +210,9 @@ func (c *change) settleNode(n *node) error {
 	if n.moved || (n.was.kids > 0) != (n.now.kids > 0) {
 		n.after = n.now.view()
 		c.count(n)
+		if err := c.restate(n); err != nil {
+			return err
+		}
 		c.result.Paths = append(c.result.Paths, n.path)
 	}
 	if n.void && n.has && !agrees(n.have, n.after) {
@@ -251,12 +258,6 @@ func (c *change) count(n *node) {
 	}
 	if n.after.Value.Live() {
 		s.live.Add(n.after.Value.Entry(n.path))
-	}
-	if n.was.known() {
-		s.state.Sub(n.was.state.Item(n.path))
-	}
-	if n.now.known() {
-		s.state.Add(n.now.state.Item(n.path))
 	}
 }
 

@@ -26,6 +26,9 @@
 //	p # l writer last branch hash   segment, raw; branch 1 is a fork of branch 0
 //	p # k writer          forked: the writer, in full
 //	p # t dir NUL name    tree: flags, live children, state
+//	p # m key path        item of a path's state, in the order of state reconciliation
+//	p # a depth prefix    sum of the items in a range, down to depth 3
+//	p # x writer seq hash supplement: an event that came with its proof, ahead of or beside the log
 //	p # i dir NUL name    index: what lies on this disk
 //	p # d dir NUL name    need: bytes, reason, message
 //	p # u dir NUL name    unsettled, empty

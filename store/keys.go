@@ -32,6 +32,9 @@ const (
 	tabBlock     = 'b'
 	tabChunk     = 'c'
 	tabRef       = 'q'
+	tabItem      = 'm'
+	tabRange     = 'a'
+	tabExtra     = 'x'
 )
 
 // space is the prefix of a pool's rows.

@@ -147,11 +147,9 @@ func branchOf(key []byte) byte { return key[len(key)-len(event.Hash{})-1] }
 // take writes the rows of s and folds its events. Both branches count: the state of a path is a function of the set of
 // events, so that all members agree about it whatever came first.
 func (c *change) take(s event.Segment, branch byte) error {
-	n, fresh := c.p.writers.add(s.Writer)
-	if fresh {
-		if err := c.b.Set(c.p.space.writer(n), appendWriter(nil, s.Writer), nil); err != nil {
-			return err
-		}
+	n, err := c.numbered(s.Writer)
+	if err != nil {
+		return err
 	}
 	key := c.p.space.seg(n, s.Last(), branch, s.Hash)
 	c.fresh[string(key)] = true
@@ -162,6 +160,9 @@ func (c *change) take(s event.Segment, branch byte) error {
 		return err
 	}
 	if err := c.note(n, s, branch); err != nil {
+		return err
+	}
+	if err := c.dropExtras(n, s); err != nil {
 		return err
 	}
 	for _, l := range s.Leaves {

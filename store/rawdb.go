@@ -33,7 +33,12 @@ func scanFrom(r pebble.Reader, prefix, from []byte, f func(key, val []byte) erro
 	if bytes.Compare(from, prefix) < 0 {
 		from = prefix
 	}
-	it, err := r.NewIter(&pebble.IterOptions{LowerBound: from, UpperBound: after(prefix)})
+	return scanBetween(r, from, after(prefix), f)
+}
+
+// scanBetween is scan over the keys from low on and before high.
+func scanBetween(r pebble.Reader, low, high []byte, f func(key, val []byte) error) error {
+	it, err := r.NewIter(&pebble.IterOptions{LowerBound: low, UpperBound: high})
 	if err != nil {
 		return err
 	}

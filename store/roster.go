@@ -119,6 +119,9 @@ func (c *change) void() error {
 			return err
 		}
 	}
+	if err := c.voidExtras(lost); err != nil {
+		return err
+	}
 	if len(lost) == 0 {
 		return nil
 	}
@@ -178,6 +181,15 @@ func (c *change) refold(paths map[event.Path]bool) error {
 			if l.Raw != nil && paths[l.Event.Path] {
 				states[l.Event.Path], _ = states[l.Event.Path].Add(l)
 			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	err = c.extras(func(_ []byte, l event.Leaf) error {
+		if paths[l.Event.Path] && c.facts.roster.MayWrite(l.Dot.Writer, l.Dot.Seq) == nil {
+			states[l.Event.Path], _ = states[l.Event.Path].Add(l)
 		}
 		return nil
 	})

@@ -33,6 +33,9 @@ const (
 	noteRef     = "reference to content is not what the index says"
 	noteChunk   = "place of a chunk is not what its file says"
 	noteBlock   = "manifest block belongs to no content"
+	noteItem    = "item of state reconciliation is not that of the state"
+	noteRange   = "sum of state reconciliation is not that of its items"
+	noteLost    = "tree row cannot be read: the state is to come back from members"
 )
 
 // Verify counts everything anew from the rows that say it first: states, the index, the logs. It returns where what
@@ -97,16 +100,17 @@ type audit struct {
 	fix    *pebble.Batch // nil: only look
 	sums   sums
 	kids   map[event.Path]uint64 // of directories whose own row is still to come
-	faults []Fault               // the first of those found
+	ranges map[event.Range]event.Sum
+	faults []Fault // the first of those found
 	found  int
 }
 
 func newAudit(p *Pool, r pebble.Reader, fix *pebble.Batch) *audit {
-	return &audit{p: p, r: r, fix: fix, kids: map[event.Path]uint64{}}
+	return &audit{p: p, r: r, fix: fix, kids: map[event.Path]uint64{}, ranges: map[event.Range]event.Sum{}}
 }
 
 func (a *audit) run(f facts) error {
-	for _, part := range []func() error{a.tree, a.orphans, a.strays, a.content} {
+	for _, part := range []func() error{a.tree, a.orphans, a.strays, a.sets, a.content} {
 		if err := part(); err != nil {
 			return err
 		}
@@ -161,7 +165,7 @@ func (a *audit) treeRow(it *pebble.Iterator) error {
 	row := bytes.Clone(val)
 	e, err := a.p.writers.readEntry(row)
 	if err != nil {
-		return err
+		return a.set(path, noteLost, bytes.Clone(it.Key()), nil)
 	}
 	e.kids = a.kids[path]
 	delete(a.kids, path)
@@ -172,6 +176,9 @@ func (a *audit) treeRow(it *pebble.Iterator) error {
 func (a *audit) entry(path event.Path, row []byte, e entry) error {
 	v := e.view()
 	a.count(path, e, v)
+	if err := a.item(path, e); err != nil {
+		return err
+	}
 	h, has, err := a.index(path, e, v)
 	if err != nil {
 		return err
