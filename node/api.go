@@ -134,7 +134,7 @@ func (r *replica) unrest() string {
 	case f.applying || f.unsettled > 0:
 		return "changes are being applied"
 	}
-	heads := r.st.Heads()
+	heads := r.Heads()
 	for _, m := range r.st.Roster().Members() {
 		if m.ID == r.self || !r.links.online(m.ID) {
 			continue
@@ -224,7 +224,7 @@ func (n *Node) Ping(ctx context.Context, member string) (PingInfo, error) {
 		return out, &Error{Code: "unreachable", Message: member + " does not answer", Exit: 6, Err: firstLine(res.Error)}
 	}
 	out.OK, out.RTTms, out.Link = true, max(res.RTT.Milliseconds(), 0), n.links.Link(id)
-	out.Link.RTTms = out.RTTms
+	out.Link.RTTms, out.Why = out.RTTms, out.Link.Why
 	return out, nil
 }
 

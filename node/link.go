@@ -19,7 +19,7 @@ const (
 func (l *links) Link(p peer.ID) Link {
 	conns := l.host.Network().ConnsToPeer(p)
 	if len(conns) == 0 {
-		return Link{Kind: "none"}
+		return l.explain(p, Link{Kind: "none"})
 	}
 	best := conns[0]
 	for _, c := range conns[1:] {
@@ -32,7 +32,7 @@ func (l *links) Link(p peer.ID) Link {
 		out.Kind = "relayed"
 	}
 	out.RTTms = l.host.Peerstore().LatencyEWMA(p).Milliseconds()
-	return out
+	return l.explain(p, out)
 }
 
 // measureDue asks the nodes this one is linked to for a sign of life, one at a

@@ -40,6 +40,7 @@ type links struct {
 	log     *slog.Logger
 	want    func() []peer.ID
 	changed func()                         // somebody came or went; must not block
+	explain func(peer.ID, Link) Link       // adds why a link is not direct
 	relink  func(context.Context, peer.ID) // a link of several to a peer went down
 	fixed   []ma.Multiaddr                 // dialled always, whoever answers there
 
@@ -68,7 +69,7 @@ func newLinks(h host.Host, log *slog.Logger, fixed []ma.Multiaddr, want func() [
 		host: h, log: log, want: want, changed: changed, fixed: fixed, poke: newNudge(),
 		tries: map[peer.ID]*try{}, seen: map[peer.ID]time.Time{}, known: map[string]peer.ID{},
 		measured: map[peer.ID]time.Time{}, doubted: map[peer.ID]bool{}, shifted: map[peer.ID]bool{},
-		relink: func(context.Context, peer.ID) {},
+		relink: func(context.Context, peer.ID) {}, explain: func(_ peer.ID, k Link) Link { return k },
 	}
 }
 

@@ -40,7 +40,7 @@ func (n *Node) takenForPublic() bool {
 
 func (n *Node) newSurroundings() *surroundings {
 	out := newOutlook(n.host, n.log, n.takenForPublic())
-	n.links.relink = n.relinked
+	n.links.relink, n.links.explain = n.relinked, n.explain
 	return &surroundings{
 		out:    out,
 		desk:   newRelayDesk(n.host, n.log, n.relayMode, n.fellow),

@@ -259,6 +259,12 @@ func (o *outlook) NAT() string {
 	return kind
 }
 
+// remapped reports whether the router let packets out by another port than
+// they came from here.
+func (o *outlook) remapped() bool {
+	return slices.ContainsFunc(o.sightings(), func(s sighting) bool { return portOf(s.addr) != s.port })
+}
+
 // hasPublicIPv4 reports whether one of this machine's own addresses is public.
 func hasPublicIPv4() bool {
 	for _, s := range localAddrs() {

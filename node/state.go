@@ -52,7 +52,7 @@ func (r *replica) facts0() facts {
 	f.halted, f.started, f.applying = r.halted, r.first, r.applying
 	r.mu.Unlock()
 	f.scanning = r.working()
-	heads := r.st.Heads()
+	heads := r.Heads()
 	for _, m := range r.st.Roster().Members() {
 		if m.ID == r.self {
 			continue
@@ -123,7 +123,7 @@ func (r *replica) notices() []string {
 // members lists everybody in the pool, this node first.
 func (r *replica) members() []Member {
 	var out []Member
-	heads := r.st.Heads()
+	heads := r.Heads()
 	for _, m := range r.st.Roster().Members() {
 		out = append(out, r.member(m, heads))
 	}
@@ -153,9 +153,7 @@ func (r *replica) member(m pool.Member, heads []event.Head) Member {
 	}
 	out.Online = r.links.online(m.ID)
 	out.LastSeen = timePtr(r.links.LastSeen(m.ID))
-	if out.Online {
-		out.Link = r.links.Link(m.ID)
-	}
+	out.Link = r.links.Link(m.ID)
 	rep := r.reports.get(m.ID)
 	if rep == nil {
 		st := r.st.Stats()

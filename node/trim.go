@@ -175,7 +175,7 @@ func alive(ctx context.Context, c network.Conn) bool {
 	if err != nil {
 		return false
 	}
-	defer s.Reset()                              // it is used once
+	defer func() { _ = s.Reset() }()             // it is used once
 	_ = s.SetDeadline(time.Now().Add(probeWait)) // a stream that takes none fails below
 	if err := multistream.SelectProtoOrFail(ping.ID, s); err != nil {
 		return false

@@ -57,11 +57,14 @@ type Amount struct {
 }
 
 // Link says how a member is reached; Kind is "direct", "relayed" or "none".
+// Why says why it is not direct, and Hint what one change would make it so.
 type Link struct {
 	Kind      string `json:"kind"`
 	Transport string `json:"transport,omitempty"`
 	Addr      string `json:"addr,omitempty"`
 	RTTms     int64  `json:"rtt_ms"`
+	Why       string `json:"why,omitempty"`
+	Hint      string `json:"hint,omitempty"`
 }
 
 // Member is one node of a pool as this node sees it.

@@ -90,8 +90,8 @@ func (a *app) peerShowCmd() *cobra.Command {
 			if a.json {
 				return a.object(withSchema([]node.Member{m})[0])
 			}
-			return a.print("name\t%s\nid\t%s\nrole\t%s\nstate\t%s\nlink\t%s\naddress\t%s\nmissing there\t%s",
-				clean(m.Name), m.ID, m.Role, presence(m), linkText(m.Link), clean(m.Link.Addr), amount(m.MissingThere))
+			return a.print("name\t%s\nid\t%s\nrole\t%s\nstate\t%s\nlink\t%s\naddress\t%s\nmissing there\t%s%s",
+				clean(m.Name), m.ID, m.Role, presence(m), linkText(m.Link), clean(m.Link.Addr), amount(m.MissingThere), linkWhy(m.Link))
 		})
 	})
 	c.ValidArgsFunction = a.completeMembers

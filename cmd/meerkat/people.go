@@ -170,7 +170,7 @@ func (a *app) showPing(name string, p node.PingInfo) error {
 	case a.json && p.OK:
 		return a.object(p)
 	case p.OK:
-		return a.print("%s\t%d ms\t%s", clean(name), p.RTTms, linkText(p.Link))
+		return a.print("%s\t%d ms\t%s%s", clean(name), p.RTTms, linkText(p.Link), linkWhy(p.Link))
 	}
 	return nil // the error says it, and stdout stays empty
 }

@@ -43,7 +43,19 @@ func (a *app) whyNode(ctx context.Context, b control.Backend, args []string, err
 	if a.json {
 		return a.object(m)
 	}
-	return a.print("%s", a.memberText(m))
+	return a.print("%s", a.memberText(m)+linkWhy(m.Link))
+}
+
+// linkWhy says why a link is not direct, on lines of its own.
+func linkWhy(l node.Link) string {
+	text := ""
+	if l.Why != "" {
+		text += "\n" + clean(l.Why)
+	}
+	if l.Hint != "" {
+		text += "\nhint: " + clean(l.Hint)
+	}
+	return text
 }
 
 func (a *app) showWhy(w node.WhyInfo) error {

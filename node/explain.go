@@ -1,0 +1,102 @@
+package node
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+	ma "github.com/multiformats/go-multiaddr"
+)
+
+// explain says in plain words why a link is not direct, and what one change
+// would make it so.
+func (n *Node) explain(p peer.ID, l Link) Link {
+	switch l.Kind {
+	case "relayed":
+		l.Why, l.Hint = n.whyRelayed(p, l)
+	case "none":
+		l.Why, l.Hint = n.whyAbsent(p)
+	}
+	return l
+}
+
+func (n *Node) whyRelayed(p peer.ID, l Link) (why, hint string) {
+	via := ""
+	if r := relayOf(l.Addr); r != "" {
+		via = "through " + n.nameOf(r) + ": "
+	}
+	hint = fmt.Sprintf("forward port %d (TCP and UDP) to one of the two nodes in its router, or switch on UPnP there", n.port())
+	switch {
+	case n.nat.out.NAT() == natSymmetric:
+		return via + "the router here gives every destination another port (a symmetric NAT), so no hole can be punched from outside", hint
+	case len(n.nat.out.PunchAddrs()) == 0:
+		return via + "nobody has told this node its public address yet", "wait a moment, or give a public node with --peer"
+	}
+	switch last := n.nat.punch.Why(p); {
+	case strings.Contains(last, "any public addresses"), strings.Contains(last, "not supported"):
+		return via + "the other side does not know its public address yet", "wait a moment"
+	case last != "":
+		return via + "the routers let no direct link through, though it was tried (" + last + ")", hint
+	case n.nat.out.remapped():
+		return via + "the router here changes ports, as a symmetric NAT does, and let no direct link through", hint
+	}
+	return via + "a direct link has not come about yet; it is being tried", hint
+}
+
+func (n *Node) whyAbsent(p peer.ID) (why, hint string) {
+	if len(n.host.Peerstore().Addrs(p)) == 0 {
+		return "no address of it is known", "give one with \"meerkat peer add\", or a common --bootstrap node"
+	}
+	if last := n.links.Why(p); last != "" {
+		return dialText(last), "is it running, and on a network that this one can reach?"
+	}
+	return "it was not tried yet", ""
+}
+
+// dialText says in plain words what came of dialling all addresses of a node.
+func dialText(err string) string {
+	for _, t := range []struct{ part, text string }{
+		{"connection refused", "nothing listens at the address where it last was"},
+		{"NO_RESERVATION", "it is not linked to the relay that it was reached through"},
+		{"timeout", "no answer from any address where it was"},
+		{"deadline", "no answer from any address where it was"},
+		{"unreachable", "this network has no way to the addresses where it was"},
+		{"no route", "this network has no way to the addresses where it was"},
+	} {
+		if strings.Contains(err, t.part) {
+			return t.text
+		}
+	}
+	return "none of its addresses could be dialled"
+}
+
+// relayOf is the relay that an address runs through.
+func relayOf(addr string) peer.ID {
+	a, err := ma.NewMultiaddr(addr)
+	if err != nil || !isRelayed(a) {
+		return ""
+	}
+	before, _ := ma.SplitFunc(a, func(c ma.Component) bool { return c.Protocol().Code == ma.P_CIRCUIT })
+	_, id := peer.SplitAddr(before)
+	return id
+}
+
+// nameOf is what members call p.
+func (n *Node) nameOf(p peer.ID) string {
+	for _, r := range n.all() {
+		if m, ok := r.st.Roster().Member(p); ok && m.Name != "" {
+			return m.Name
+		}
+	}
+	return p.String()
+}
+
+// port is the one that this node listens on.
+func (n *Node) port() int {
+	for _, a := range n.host.Network().ListenAddresses() {
+		if p := portOf(a); p != 0 {
+			return p
+		}
+	}
+	return DefaultPort
+}
