@@ -81,6 +81,9 @@ func (r *replica) convergeTurn(ctx context.Context, b *blockade) (time.Duration,
 		return guardEvery, nil
 	}
 	r.letFloodPass(ctx)
+	if err := r.reclaim(); err != nil {
+		return 0, err
+	}
 	next, err := r.settleDue()
 	if err != nil {
 		return 0, err

@@ -98,9 +98,6 @@ func (r *replica) rosterChanged() {
 	r.emit("pool.members", "", r.self, "")
 }
 
-// Heads is how far each writer's log is known here.
-func (r *replica) Heads() []event.Head { return r.st.Heads() }
-
 // Summary is the digest of the pool's state.
 func (r *replica) Summary() event.Sum { return r.st.Stats().State }
 
@@ -123,7 +120,7 @@ func (r *replica) Append(_ context.Context, from peer.ID, raws [][]byte) error {
 	res, err := r.st.Append(segs...)
 	err = r.judgeRefused(err)
 	if res.New > 0 {
-		err = errors.Join(err, r.seenSelf(mine))
+		err = errors.Join(err, r.forksIn(segs), r.seenSelf(mine))
 		r.tell(segs)
 		r.mu.Lock()
 		r.recent += res.New
@@ -166,6 +163,9 @@ func parts(err error) []error {
 func (r *replica) forked(f store.ErrFork) error {
 	r.log.Warn("fork", "pool", r.name(), "err", f)
 	r.emit("member.forked", "", f.Writer.Node, f.Error())
+	if err := r.lookAtFork(f.Writer); err != nil {
+		return err
+	}
 	if f.Writer.Node == r.self {
 		return r.ownFork(f.Writer)
 	}

@@ -243,6 +243,9 @@ func (n *Node) start(id event.PoolID, dir string) error {
 	ctx, cancel := context.WithCancel(n.ctx)
 	run := &running{replica: r, stop: cancel, done: make(chan struct{})}
 	n.replicas[id] = run
+	if err := r.loadForks(); err != nil {
+		return err
+	}
 	r.loadReports()
 	if err := n.feed.Join(r); err != nil {
 		cancel()

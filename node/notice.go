@@ -21,13 +21,13 @@ type ownerNotice struct {
 }
 
 // notice tells the owner in the status, for some days and over restarts, and
-// in the events.
-func (r *replica) notice(code, text string) {
+// in the events. It reports whether that was news.
+func (r *replica) notice(code, text string) (fresh bool) {
 	now := time.Now().UTC()
 	r.mu.Lock()
 	all := slices.DeleteFunc(r.loadNotices(), func(n ownerNotice) bool { return now.Sub(n.Time) > noticesAge })
 	i := slices.IndexFunc(all, func(n ownerNotice) bool { return n.Code == code && n.Text == text })
-	fresh := i < 0 || now.Sub(all[i].Time) > noticeAgain
+	fresh = i < 0 || now.Sub(all[i].Time) > noticeAgain
 	if i >= 0 {
 		all = slices.Delete(all, i, i+1)
 	}
@@ -36,13 +36,14 @@ func (r *replica) notice(code, text string) {
 	raw, err := json.Marshal(r.told)
 	r.mu.Unlock()
 	if !fresh {
-		return
+		return false
 	}
 	if err == nil {
 		err = r.st.Set(noticesKey, raw)
 	}
 	r.log.Warn("notice", "pool", r.name(), "code", code, "text", text, "kept", err == nil)
 	r.emit("notice."+code, "", r.self, text)
+	return true
 }
 
 // loadNotices gives what the owner was told lately. mu is held.

@@ -120,7 +120,13 @@ func (r *replica) merge(c change, now event.Value, view event.View) (change, boo
 // at this path: an older content, or a directory that was removed.
 func (r *replica) stale(p event.Path, now event.Value, view event.View) (bool, error) {
 	if now.Kind != event.Dir {
-		return slices.Contains(view.Prev, now.Content()), nil
+		if slices.Contains(view.Prev, now.Content()) {
+			return true, nil
+		}
+		if view.CDot.IsZero() && !view.Value.Live() {
+			return false, nil // the pool never had anything there
+		}
+		return r.hadOnce(p, now.Content())
 	}
 	if view.Value.Live() {
 		return false, nil

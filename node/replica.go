@@ -46,6 +46,7 @@ type replica struct {
 	writer    event.Writer
 	before    uint64
 	exclusive bool
+	past      *ancestors // nil until a scan needs it
 
 	stateDir string
 	began    time.Time // of this run
@@ -58,7 +59,7 @@ type replica struct {
 	closed  bool
 	watcher *folder.Watcher
 
-	scanNow, applyNow, reportNow, pruneNow nudge
+	scanNow, applyNow, reportNow, pruneNow, mendNow nudge
 
 	settings func() Settings
 	care     care
@@ -78,6 +79,7 @@ type replica struct {
 	lastEdit time.Time
 	recent   int // events that came in since the last converge
 	partials map[chunker.ID]*openFile
+	forks    map[event.Writer]fork
 	sent     stamps        // of reports
 	told     []ownerNotice // nil: not read yet
 
@@ -86,6 +88,7 @@ type replica struct {
 
 	reports     reportBook
 	someoneCame atomic.Bool // since blocked needs were last tried
+	repeat      atomic.Bool // send a report though it says nothing new
 }
 
 const (
@@ -101,7 +104,7 @@ func (n *Node) newReplica(id event.PoolID, dir string, st *store.Pool) *replica 
 	return &replica{
 		id: id, path: dir, self: n.self, key: n.home.Key(), st: st, feed: n.feed, swarm: n.swarm,
 		links: n.links, clock: n.clock, log: n.log, note: n.diary.add, addrs: n.publicAddrs,
-		scanNow: newNudge(), applyNow: newNudge(), reportNow: newNudge(), pruneNow: newNudge(),
+		scanNow: newNudge(), applyNow: newNudge(), reportNow: newNudge(), mendNow: newNudge(), pruneNow: newNudge(),
 		settings: n.home.Settings, opened: make(chan struct{}),
 		dirty: map[event.Path]bool{}, problems: map[event.Path]Problem{},
 		conflict: map[event.Path]time.Time{}, partials: map[chunker.ID]*openFile{},
@@ -131,6 +134,7 @@ func (r *replica) Run(ctx context.Context) error {
 func (r *replica) loops(ctx context.Context, found evidence) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return r.earn(ctx, found) })
+	g.Go(func() error { return r.mend(ctx) })
 	g.Go(func() error { return r.watch(ctx) })
 	g.Go(func() error { return r.scanLoop(ctx) })
 	g.Go(func() error { return r.convergeLoop(ctx) })

@@ -89,7 +89,7 @@ func (r *replica) reportLoop(ctx context.Context) error {
 	defer tick.Stop()
 	var last *report
 	for {
-		if now := r.report(false); last == nil || now.differs(last) {
+		if now := r.report(false); last == nil || r.repeat.Swap(false) || now.differs(last) {
 			r.sendReport(now)
 			last = now
 		}
@@ -134,7 +134,7 @@ func (r *replica) report(leaving bool) *report {
 		Version: Version, Leaving: leaving, Root: r.st.Stats().Root,
 		Heads: map[event.Writer]uint64{}, Busy: r.working(), Lacks: r.lacks(),
 	}
-	for _, h := range r.st.Heads() {
+	for _, h := range r.Heads() {
 		rep.Heads[h.Writer] = h.Seq
 	}
 	for _, s := range r.addrs() {

@@ -93,6 +93,7 @@ func (r *replica) rulesChanged() {
 
 // scan runs one scan and publishes what it finds.
 func (r *replica) scan(ctx context.Context, dirty []folder.Dirty, all bool) error {
+	defer r.forgetPast()
 	b := batch{ctx: ctx, r: r, since: time.Now()}
 	progress := func(folder.Progress) {}
 	if all {

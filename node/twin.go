@@ -1,8 +1,6 @@
 package node
 
 import (
-	"time"
-
 	"github.com/bwaklog/meerkat/event"
 )
 
@@ -52,12 +50,15 @@ func (r *replica) seenSelf(news []event.Segment) error {
 // madeNow reports whether a segment was signed since this run began.
 func (r *replica) madeNow(s event.Segment) bool {
 	l := s.Leaves[len(s.Leaves)-1]
-	return l.Raw != nil && l.Event.HLC.Time().After(r.began.Add(time.Second))
+	return l.Raw != nil && l.Event.HLC.Time().After(r.began)
 }
 
 // twinLocked tells of a second machine and leaves the epoch that it may share.
 func (r *replica) twinLocked() error {
-	r.notice("twin", textTwin)
+	if r.notice("twin", textTwin) {
+		r.repeat.Store(true) // so that the other one knows as well
+		r.reportNow.poke()
+	}
 	if r.exclusive {
 		return nil
 	}
@@ -81,7 +82,7 @@ func (r *replica) ownReport(rep *report) error {
 	r.mu.Lock()
 	known := r.sent.has(rep.Time)
 	r.mu.Unlock()
-	if known || !rep.Time.Time().After(r.began.Add(time.Second)) {
+	if known || !rep.Time.Time().After(r.began) {
 		return nil
 	}
 	r.disk.Lock()

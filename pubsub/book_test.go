@@ -127,6 +127,9 @@ func (b *book) AddRosterRecords(_ context.Context, _ peer.ID, raws [][]byte) err
 	return nil
 }
 
+// Forked: no log forks in these tests.
+func (b *book) Forked(event.Writer) (uint64, bool) { return 0, false }
+
 func (b *book) Heads() []event.Head {
 	b.mu.Lock()
 	defer b.mu.Unlock()

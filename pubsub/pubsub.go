@@ -77,6 +77,10 @@ type Log interface {
 	Heads() []event.Head
 	Summary() event.Sum
 
+	// Forked tells that w signed two things for one seq, and from which seq on its branches differ or may do so. Its head then
+	// is a hash of all its segments, and members that have other ones show each other all from there on.
+	Forked(w event.Writer) (from uint64, ok bool)
+
 	// After gives whole segments of w in order, beginning with the one that holds seq+1, up to max bytes but at least one;
 	// none when there is nothing newer.
 	After(w event.Writer, seq uint64, max int) ([][]byte, error)

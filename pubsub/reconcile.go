@@ -201,6 +201,9 @@ func (b *bundle) writer(mine, theirs event.Head) error {
 	if seq == mine.Seq && theirs.Hash != mine.Hash {
 		seq--
 	}
+	if from, ok := b.x.r.log.Forked(mine.Writer); ok && theirs.Hash != mine.Hash {
+		seq = min(seq, from-1)
+	}
 	for seq < mine.Seq {
 		raws, err := b.x.r.log.After(mine.Writer, seq, chunkSize-b.size)
 		if err != nil {

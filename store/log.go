@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -196,10 +197,13 @@ func (p *Pool) After(w event.Writer, seq uint64, max int) (raws [][]byte, err er
 		return nil, nil
 	}
 	size := 0
-	err = scanFrom(p.db.pebble, p.space.log(n), p.space.logFrom(n, seq+1), func(_, row []byte) error {
-		if size += len(row); size > max && len(raws) > 0 {
+	var last []byte // of the key, up to the seq: both branches of one seq go together
+	err = scanFrom(p.db.pebble, p.space.log(n), p.space.logFrom(n, seq+1), func(key, row []byte) error {
+		at := key[:len(key)-len(event.Hash{})-1]
+		if size += len(row); size > max && len(raws) > 0 && !bytes.Equal(at, last) {
 			return errStop
 		}
+		last = append(last[:0], at...)
 		raws = append(raws, slices.Clone(row))
 		return nil
 	})
