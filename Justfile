@@ -20,6 +20,10 @@ race:
 lint:
     .ci/run lint
 
+# apply, disturbed before every call there is (some minutes)
+sweep:
+    MEERKAT_LONG=1 go test -count=1 -timeout 40m -run 'TestApply(Edit|Fault|Crash)$' ./folder
+
 # real processes in network namespaces (as root)
 e2e *args:
     MEERKAT_E2E=1 go test -count=1 -timeout 20m ./test/e2e/... {{args}}

@@ -160,6 +160,7 @@ func calls(t *testing.T, from, to tree) int {
 func TestApplyFault(t *testing.T) {
 	for _, m := range moves {
 		t.Run(m.name, func(t *testing.T) {
+			t.Parallel()
 			for n := range calls(t, m.from, m.to) {
 				r := newRig(t, m.from)
 				var hit call
@@ -223,6 +224,7 @@ var errCrash = errors.New("the process is gone")
 func TestApplyCrash(t *testing.T) {
 	for _, m := range moves {
 		t.Run(m.name, func(t *testing.T) {
+			t.Parallel()
 			for n := range calls(t, m.from, m.to) {
 				r := newRig(t, m.from)
 				var hit call
@@ -315,6 +317,7 @@ func TestApplyEdit(t *testing.T) {
 	for name, edit := range edits {
 		for _, m := range moves {
 			t.Run(name+"/"+m.name, func(t *testing.T) {
+				t.Parallel()
 				total := calls(t, m.from, m.to)
 				for i, p := range both(m.from, m.to) {
 					step := stride(total)
@@ -335,7 +338,7 @@ func stride(total int) int {
 	if os.Getenv("MEERKAT_LONG") != "" {
 		return 1
 	}
-	return max(1, total/8)
+	return max(1, total/3)
 }
 
 func both(from, to tree) []string {
