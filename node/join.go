@@ -149,21 +149,57 @@ func (j *joiner) lanNames() []string {
 	return out
 }
 
-// attempt asks everybody who may admit, one after the other, until one does.
+// attempt asks everybody who may admit, one after the other in the order in
+// which they can be reached, until one does.
 func (j *joiner) attempt(ctx context.Context, job *joinJob) {
-	for _, p := range j.candidates(job) {
-		if ctx.Err() != nil {
-			return
+	ctx, cancel := context.WithCancel(ctx)
+	reached := j.reach(ctx, j.candidates(job))
+	defer func() {
+		cancel()
+		for range reached { // until the dials have ended
 		}
-		err := j.ask(ctx, job, p)
-		if err == nil || job.over() {
+	}()
+	for r := range reached {
+		err := r.err
+		if err == nil {
+			err = j.ask(ctx, job, r.peer)
+		}
+		if err == nil || job.over() || ctx.Err() != nil {
 			return
 		}
 		j.mu.Lock()
 		job.last = err
 		j.mu.Unlock()
-		j.n.log.Debug("join", "peer", p.ID, "err", err)
+		j.n.log.Debug("join", "peer", r.peer, "err", err)
 	}
+}
+
+// reached is a node that was dialled.
+type reached struct {
+	peer peer.ID
+	err  error
+}
+
+// reach dials all of ps at once; the channel is closed when all dials have ended.
+func (j *joiner) reach(ctx context.Context, ps []peer.AddrInfo) <-chan reached {
+	out := make(chan reached, len(ps))
+	var wg sync.WaitGroup
+	for _, p := range ps {
+		wg.Go(func() {
+			ctx, cancel := context.WithTimeout(ctx, joinAskWait)
+			defer cancel()
+			if err := j.n.host.Connect(ctx, p); err != nil {
+				out <- reached{p.ID, fmt.Errorf("connect: %w", firstLine(err))}
+				return
+			}
+			out <- reached{peer: p.ID}
+		})
+	}
+	go func() { // ends with the dials, which attempt waits for
+		wg.Wait()
+		close(out)
+	}()
+	return out
 }
 
 func (job *joinJob) over() bool {
@@ -206,13 +242,10 @@ func (j *joiner) candidates(job *joinJob) []peer.AddrInfo {
 }
 
 // ask asks one node for admission and acts on its answer.
-func (j *joiner) ask(ctx context.Context, job *joinJob, p peer.AddrInfo) error {
+func (j *joiner) ask(ctx context.Context, job *joinJob, p peer.ID) error {
 	ctx, cancel := context.WithTimeout(ctx, joinAskWait)
 	defer cancel()
-	if err := j.n.host.Connect(ctx, p); err != nil {
-		return fmt.Errorf("connect: %w", firstLine(err))
-	}
-	answer, err := j.n.admit.Ask(ctx, p.ID, job.Ticket, job.Name)
+	answer, err := j.n.admit.Ask(ctx, p, job.Ticket, job.Name)
 	if err != nil {
 		return err
 	}

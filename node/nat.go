@@ -22,6 +22,8 @@ type surroundings struct {
 	desk   *relayDesk
 	berths *berths
 	punch  *puncher
+	find   *finder // nil: the DHT is off
+	found  func(peer.AddrInfo)
 }
 
 // hostConfig derives from the settings how the host listens.
@@ -46,6 +48,8 @@ func (n *Node) newSurroundings() *surroundings {
 		desk:   newRelayDesk(n.host, n.log, n.relayMode, n.fellow),
 		berths: newBerths(n.host, n.log, out.Public, n.fellow),
 		punch:  newPuncher(n.host, out, n.log, n.wanted),
+		find:   n.newFinder(),
+		found:  n.found,
 	}
 }
 
@@ -56,6 +60,9 @@ func (s *surroundings) Run(ctx context.Context) error {
 	g.Go(func() error { return s.desk.Run(ctx) })
 	g.Go(func() error { return s.berths.Run(ctx) })
 	g.Go(func() error { return s.punch.Run(ctx) })
+	if s.find != nil {
+		g.Go(func() error { return s.find.Run(ctx, s.found) })
+	}
 	return g.Wait()
 }
 

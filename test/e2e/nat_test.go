@@ -169,3 +169,40 @@ func TestNAT_SymmetricThroughTheMember(t *testing.T) {
 	n.EqualWithin(30*time.Second, n.home, n.office)
 	t.Logf("back %v after the relay", time.Since(up))
 }
+
+func TestNAT_FoundByIDAloneInADHT(t *testing.T) {
+	n := newInternet(t, lab.Cone)
+	first := n.pub
+	first.Up("--relay", "on", "--dht", "private", "--mdns", "off")
+	entry := first.Addrs()
+	for i := range 9 {
+		h := n.AddPublic(fmt.Sprintf("n%d", i))
+		h.Up("--relay", "on", "--dht", "private", "--mdns", "off", "--bootstrap", entry[0])
+	}
+	n.home.Cli("init", n.home.Dir, "--name", "home")
+	n.home.Up("--bootstrap", entry[0])
+	n.office.Up("--bootstrap", n.Hosts[len(n.Hosts)-1].Addrs()[0])
+	n.Until(30*time.Second, "home is reachable through a relay", func() error {
+		if all := strings.Join(n.home.Addrs(), " "); !strings.Contains(all, "p2p-circuit") {
+			return fmt.Errorf("%s", all)
+		}
+		return nil
+	})
+	start := time.Now()
+	done := make(chan lab.Result, 1)
+	go func() { done <- n.office.Try("join", n.home.ID(), n.office.Dir, "--timeout", "40s") }()
+	n.Until(30*time.Second, "the request", func() error {
+		if r := n.home.Try("requests", "--json"); !strings.Contains(r.Out, n.office.ID()) {
+			return fmt.Errorf("%s%s", r.Out, r.Err)
+		}
+		return nil
+	})
+	t.Logf("found after %v", time.Since(start))
+	n.home.Cli("approve", n.office.ID())
+	if r := <-done; r.Code != 0 {
+		t.Fatalf("join: %+v\n%s", r, n.Logs())
+	}
+	n.home.Put("f", "hello")
+	n.EqualWithin(30*time.Second, n.home, n.office)
+	n.linked(20*time.Second, n.office, n.home, "direct")
+}
