@@ -9,8 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
+	"sync"
 
 	"github.com/bwaklog/meerkat/node"
 )
@@ -158,7 +158,7 @@ func pointed(home string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if sys, ok := st.Sys().(*syscall.Stat_t); !ok || !st.IsDir() || st.Mode().Perm()&0o077 != 0 || int(sys.Uid) != os.Geteuid() {
+	if !st.IsDir() || !private(st) {
 		return "", fmt.Errorf("%s is not private", filepath.Dir(path))
 	}
 	return path, nil
