@@ -140,6 +140,7 @@ func (r *replica) loops(ctx context.Context, found evidence) error {
 	g.Go(func() error { return r.convergeLoop(ctx) })
 	g.Go(func() error { return r.reportLoop(ctx) })
 	g.Go(func() error { return r.pruneLoop(ctx) })
+	g.Go(func() error { return r.scrubLoop(ctx) })
 	return g.Wait()
 }
 

@@ -22,6 +22,7 @@ import (
 // book is a pubsub.Log in memory. Its roster records are signed by an admin: 64 bytes of signature, then '+' or '-', then a
 // peer id; a removal beats all admissions.
 type book struct {
+	stateless
 	self  peer.ID
 	pool  event.PoolID
 	admin crypto.PubKey
@@ -146,6 +147,19 @@ func (b *book) Summary() (s event.Sum) {
 	}
 	return s
 }
+
+// stateless answers for the State of a book whose state is its logs alone.
+type stateless struct{}
+
+func (stateless) StateSums(event.Range) (sums [event.FanOut]event.Sum, err error) { return sums, nil }
+
+func (stateless) StateItems(event.Range, int) ([]event.Item, error) { return nil, nil }
+
+func (stateless) Evidence([]event.Key, int) ([]event.Proved, []event.Key, error) {
+	return nil, nil, nil
+}
+
+func (stateless) Supplement(context.Context, peer.ID, []event.Proved) error { return nil }
 
 func (b *book) After(w event.Writer, seq uint64, max int) ([][]byte, error) {
 	b.mu.Lock()

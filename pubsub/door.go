@@ -94,8 +94,8 @@ func (d *door) shut() {
 	d.all.Wait()
 }
 
-// serve answers one stream of /meerkat/heads/1.
-func (d *door) serve(ctx context.Context, f *Feed, s network.Stream) {
+// serve answers one stream with answer.
+func (d *door) serve(ctx context.Context, f *Feed, s network.Stream, answer func(*exchange, context.Context) error) {
 	p := s.Conn().RemotePeer()
 	if ctx.Err() != nil || !d.enter(p) {
 		_ = s.Reset() // refused without a word
@@ -105,7 +105,7 @@ func (d *door) serve(ctx context.Context, f *Feed, s network.Stream) {
 	x := newExchange(f, s)
 	stop := context.AfterFunc(ctx, x.cut)
 	defer stop()
-	err := x.close(x.answer(ctx))
+	err := answer(x, ctx)
 	if err != nil && !errors.Is(err, ErrNotMember) && ctx.Err() == nil {
 		f.log.Debug("exchange", "from", p, "err", err)
 	}

@@ -173,6 +173,9 @@ func (x *exchange) begin(ctx context.Context, r *room) error {
 	return x.reconcile(ctx, mine, theirs)
 }
 
+// answerHeads sees an exchange through that the other side began.
+func (x *exchange) answerHeads(ctx context.Context) error { return x.close(x.answer(ctx)) }
+
 // answer is the other side. Who is no member here gets the same answers whether the pool is joined here or not.
 func (x *exchange) answer(ctx context.Context) error {
 	theirs, err := expect[hello](x, maxHello)

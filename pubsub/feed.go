@@ -158,9 +158,11 @@ func (f *Feed) Run(ctx context.Context) error {
 	}
 	var g sync.WaitGroup
 	g.Go(func() { w.run(ctx) })
-	f.host.SetStreamHandler(HeadsProtocol, func(s network.Stream) { f.door.serve(ctx, f, s) })
+	f.host.SetStreamHandler(HeadsProtocol, func(s network.Stream) { f.door.serve(ctx, f, s, (*exchange).answerHeads) })
+	f.host.SetStreamHandler(StateProtocol, func(s network.Stream) { f.door.serve(ctx, f, s, (*exchange).answerState) })
 	f.keep(ctx, m, &g)
 	f.host.RemoveStreamHandler(HeadsProtocol)
+	f.host.RemoveStreamHandler(StateProtocol)
 	g.Wait()
 	f.door.shut()
 	return nil

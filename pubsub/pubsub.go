@@ -24,6 +24,7 @@ import (
 // The protocols that a [Feed] speaks.
 const (
 	HeadsProtocol protocol.ID = "/meerkat/heads/1"
+	StateProtocol protocol.ID = "/meerkat/rbsr/1"
 	MeshProtocol  protocol.ID = "/meerkat/mesh/1" // GossipSub 1.2 under a name of our own, for its message limit is ours
 )
 
@@ -93,6 +94,25 @@ type Log interface {
 	// Reports gives the newest one known of each member.
 	Report(ctx context.Context, from peer.ID, raw []byte)
 	Reports() [][]byte
+
+	State
+}
+
+// State is what a pool's paths are at, as a set of items in the order of their keys, and the events that show it. It is asked
+// by several goroutines at once and need not answer from one moment: what changes meanwhile is compared again.
+type State interface {
+	// StateSums gives the sums of the sixteen parts of r (of a range of MaxDepth, its own first); all of them together are
+	// Summary. StateItems lists up to max items of r from its beginning.
+	StateSums(r event.Range) ([event.FanOut]event.Sum, error)
+	StateItems(r event.Range, max int) ([]event.Item, error)
+
+	// Evidence gives the events that the states of the paths with those keys follow from, with proofs: of as many keys as fit
+	// into max bytes, but of one at least, and the keys left.
+	Evidence(keys []event.Key, max int) (evs []event.Proved, left []event.Key, err error)
+
+	// Supplement verifies events and is durable when it returns; known ones are no error, and neither is an order other than
+	// the log's. from handed them over and need not be their author.
+	Supplement(ctx context.Context, from peer.ID, evs []event.Proved) error
 }
 
 // Config sets a feed up; its zero value is meant for use.
@@ -103,6 +123,8 @@ type Config struct {
 	Retry  time.Duration // first wait after a failed exchange, doubled up to a minute; 0: 1 s
 	Frame  time.Duration // patience for one frame, either way; 0: 30 s
 	Jitter time.Duration // first exchange after a connect is up to this late; 0: 20 ms
+	Doubt  time.Duration // states that differ for so long while heads are equal are reconciled; 0: 5 s
+	Daily  time.Duration // mean time between reconciling with one random member in any case; 0: 24 h
 
 	Streams int // exchanges that others may have open here at once; 0: 64. A single peer may have 4.
 }
@@ -115,12 +137,14 @@ func (c Config) withDefaults() Config {
 	c.Retry = cmp.Or(c.Retry, time.Second)
 	c.Frame = cmp.Or(c.Frame, 30*time.Second)
 	c.Jitter = cmp.Or(c.Jitter, 20*time.Millisecond)
+	c.Doubt = cmp.Or(c.Doubt, 5*time.Second)
+	c.Daily = cmp.Or(c.Daily, 24*time.Hour)
 	c.Streams = cmp.Or(c.Streams, 64)
 	return c
 }
 
 func (c Config) validate() error {
-	if c.Every < 0 || c.Retry < 0 || c.Frame < 0 || c.Jitter < 0 || c.Streams < 0 {
+	if c.Every < 0 || c.Retry < 0 || c.Frame < 0 || c.Jitter < 0 || c.Doubt < 0 || c.Daily < 0 || c.Streams < 0 {
 		return fmt.Errorf("pubsub config: negative time or count: %+v", c)
 	}
 	return nil

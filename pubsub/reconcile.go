@@ -24,8 +24,12 @@ func (x *exchange) reconcile(ctx context.Context, mine, theirs hello) error {
 	if err := x.member(); err != nil {
 		return err
 	}
-	if mine.heads == theirs.heads && mine.reports == theirs.reports {
+	if mine.heads == theirs.heads {
 		x.compare(theirs)
+	} else {
+		x.r.trust(x.peer)
+	}
+	if mine.heads == theirs.heads && mine.reports == theirs.reports {
 		return nil
 	}
 	if err := x.segments(ctx); err != nil {
@@ -41,9 +45,7 @@ func (x *exchange) reconcile(ctx context.Context, mine, theirs hello) error {
 func (x *exchange) compare(theirs hello) {
 	sum := x.r.log.Summary()
 	x.state = sum.Count() == theirs.count && printOf(sum, theirs.nonce) == theirs.print
-	if !x.state {
-		x.f.log.Debug("equal heads, other state", "pool", x.r.id, "peer", x.peer)
-	}
+	x.r.compared(x.peer, x.state, time.Now())
 }
 
 // rosters brings both to the same records. Each side applies what it got before it judges the other again.

@@ -49,6 +49,8 @@ type room struct {
 	wanted  map[event.Writer]event.Head // hinted, not here yet
 	tries   int
 	links   map[peer.ID]Link
+	doubts  map[peer.ID]*doubt
+	daily   time.Time // when to reconcile with somebody without cause
 }
 
 func newRoom(f *Feed, l Log) *room {
@@ -57,6 +59,7 @@ func newRoom(f *Feed, l Log) *room {
 		agenda: newAgenda(f.conf.Retry), out: newOutbox(), in: make(chan delivery, gossipQueue), refresh: newNudge(), limits: newLimits(),
 		quit: make(chan struct{}), gone: make(chan struct{}),
 		talks: map[*exchange]struct{}{}, wanted: map[event.Writer]event.Head{}, links: map[peer.ID]Link{},
+		doubts: map[peer.ID]*doubt{}, daily: time.Now().Add(rand.N(f.conf.Daily) + 1),
 	}
 }
 
@@ -317,14 +320,24 @@ func (r *room) period() time.Duration {
 }
 
 func (r *room) touchRandom() {
-	if ps := r.connected(); len(ps) > 0 {
-		r.agenda.touch(ps[rand.IntN(len(ps))], time.Now())
+	ps := r.connected()
+	if len(ps) == 0 {
+		return
 	}
+	p := ps[rand.IntN(len(ps))]
+	if now := time.Now(); now.After(r.daily) {
+		r.daily = now.Add(r.f.conf.Daily/2 + rand.N(r.f.conf.Daily))
+		r.force(p)
+	}
+	r.agenda.touch(p, time.Now())
 }
 
 // visit runs one exchange that this side begins.
 func (r *room) visit(ctx context.Context, p peer.ID) {
 	err := r.call(ctx, p)
+	if err == nil {
+		err = r.settle(ctx, p)
+	}
 	if err != nil && ctx.Err() != nil {
 		err = ErrStopped
 	}
@@ -340,5 +353,6 @@ func (r *room) departed(p peer.ID) {
 	r.agenda.forget(p)
 	r.mu.Lock()
 	delete(r.links, p)
+	delete(r.doubts, p)
 	r.mu.Unlock()
 }

@@ -90,6 +90,10 @@ func encode(m any) ([]byte, error) {
 		f.Body = &pb.Frame_Done{Done: &pb.Done{}}
 	case ack:
 		f.Body = &pb.Frame_Ack{Ack: &pb.Ack{}}
+	case opening:
+		f.Body = &pb.Frame_Open{Open: openOut(m)}
+	case turn:
+		f.Body = &pb.Frame_Turn{Turn: turnOut(m)}
 	default:
 		panic(fmt.Sprintf("pubsub: no frame for %T", m))
 	}
@@ -126,6 +130,10 @@ func decode(b []byte) (any, error) {
 		return done{}, nil
 	case *pb.Frame_Ack:
 		return ack{}, nil
+	case *pb.Frame_Open:
+		return openIn(m.Open)
+	case *pb.Frame_Turn:
+		return turnIn(m.Turn)
 	}
 	return nil, bad("frame of unknown kind")
 }

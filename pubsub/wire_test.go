@@ -36,6 +36,17 @@ func samples() []any {
 		batch{[]byte("packed"), 6},
 		done{},
 		ack{},
+		opening{pool: event.PoolID{1}, nonce: [nonceSize]byte{2}, prints: [event.FanOut]print{{3}, {4}}},
+		turn{},
+		turn{
+			parts: []part{
+				{r: event.Range{Prefix: 1 << 60, Depth: 1}, prints: [event.FanOut]print{{5}}},
+				{r: event.Range{Prefix: 1 << 60, Depth: 2}, leaf: true, items: []mark{{1<<60 + 5, print{6}}}},
+				{leaf: true},
+			},
+			wants: []event.Key{7, 1 << 63}, events: []event.Proved{{Raw: []byte("raw"), Proof: []byte("proof")}},
+			records: [][]byte{{8}}, more: true,
+		},
 	}
 }
 

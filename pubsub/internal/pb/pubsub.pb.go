@@ -283,7 +283,7 @@ func (*Announce_Hint) isAnnounce_Body() {}
 
 func (*Announce_Report) isAnnounce_Body() {}
 
-// One frame of /meerkat/heads/1.
+// One frame of /meerkat/heads/1 or /meerkat/rbsr/1.
 type Frame struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Types that are valid to be assigned to Body:
@@ -298,6 +298,8 @@ type Frame struct {
 	//	*Frame_Batch
 	//	*Frame_Done
 	//	*Frame_Ack
+	//	*Frame_Open
+	//	*Frame_Turn
 	Body          isFrame_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -430,6 +432,24 @@ func (x *Frame) GetAck() *Ack {
 	return nil
 }
 
+func (x *Frame) GetOpen() *Open {
+	if x != nil {
+		if x, ok := x.Body.(*Frame_Open); ok {
+			return x.Open
+		}
+	}
+	return nil
+}
+
+func (x *Frame) GetTurn() *Turn {
+	if x != nil {
+		if x, ok := x.Body.(*Frame_Turn); ok {
+			return x.Turn
+		}
+	}
+	return nil
+}
+
 type isFrame_Body interface {
 	isFrame_Body()
 }
@@ -474,6 +494,14 @@ type Frame_Ack struct {
 	Ack *Ack `protobuf:"bytes,10,opt,name=ack,proto3,oneof"`
 }
 
+type Frame_Open struct {
+	Open *Open `protobuf:"bytes,11,opt,name=open,proto3,oneof"`
+}
+
+type Frame_Turn struct {
+	Turn *Turn `protobuf:"bytes,12,opt,name=turn,proto3,oneof"`
+}
+
 func (*Frame_Hello) isFrame_Body() {}
 
 func (*Frame_Prove) isFrame_Body() {}
@@ -493,6 +521,10 @@ func (*Frame_Batch) isFrame_Body() {}
 func (*Frame_Done) isFrame_Body() {}
 
 func (*Frame_Ack) isFrame_Body() {}
+
+func (*Frame_Open) isFrame_Body() {}
+
+func (*Frame_Turn) isFrame_Body() {}
 
 type Hello struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -941,6 +973,295 @@ func (*Ack) Descriptor() ([]byte, []int) {
 	return file_pubsub_proto_rawDescGZIP(), []int{12}
 }
 
+// prints: the fingerprints of the sixteen parts of all keys, 16 bytes each, one after the other.
+type Open struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Pool          []byte                 `protobuf:"bytes,1,opt,name=pool,proto3" json:"pool,omitempty"`
+	Nonce         []byte                 `protobuf:"bytes,2,opt,name=nonce,proto3" json:"nonce,omitempty"`
+	Prints        []byte                 `protobuf:"bytes,3,opt,name=prints,proto3" json:"prints,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Open) Reset() {
+	*x = Open{}
+	mi := &file_pubsub_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Open) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Open) ProtoMessage() {}
+
+func (x *Open) ProtoReflect() protoreflect.Message {
+	mi := &file_pubsub_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Open.ProtoReflect.Descriptor instead.
+func (*Open) Descriptor() ([]byte, []int) {
+	return file_pubsub_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *Open) GetPool() []byte {
+	if x != nil {
+		return x.Pool
+	}
+	return nil
+}
+
+func (x *Open) GetNonce() []byte {
+	if x != nil {
+		return x.Nonce
+	}
+	return nil
+}
+
+func (x *Open) GetPrints() []byte {
+	if x != nil {
+		return x.Prints
+	}
+	return nil
+}
+
+// wants: keys, 8 bytes each, big-endian, one after the other.
+type Turn struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Parts         []*Part                `protobuf:"bytes,1,rep,name=parts,proto3" json:"parts,omitempty"`
+	Wants         []byte                 `protobuf:"bytes,2,opt,name=wants,proto3" json:"wants,omitempty"`
+	Events        []*Proved              `protobuf:"bytes,3,rep,name=events,proto3" json:"events,omitempty"`
+	Records       [][]byte               `protobuf:"bytes,4,rep,name=records,proto3" json:"records,omitempty"`
+	More          bool                   `protobuf:"varint,5,opt,name=more,proto3" json:"more,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Turn) Reset() {
+	*x = Turn{}
+	mi := &file_pubsub_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Turn) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Turn) ProtoMessage() {}
+
+func (x *Turn) ProtoReflect() protoreflect.Message {
+	mi := &file_pubsub_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Turn.ProtoReflect.Descriptor instead.
+func (*Turn) Descriptor() ([]byte, []int) {
+	return file_pubsub_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *Turn) GetParts() []*Part {
+	if x != nil {
+		return x.Parts
+	}
+	return nil
+}
+
+func (x *Turn) GetWants() []byte {
+	if x != nil {
+		return x.Wants
+	}
+	return nil
+}
+
+func (x *Turn) GetEvents() []*Proved {
+	if x != nil {
+		return x.Events
+	}
+	return nil
+}
+
+func (x *Turn) GetRecords() [][]byte {
+	if x != nil {
+		return x.Records
+	}
+	return nil
+}
+
+func (x *Turn) GetMore() bool {
+	if x != nil {
+		return x.More
+	}
+	return false
+}
+
+// prints: as in Open, of the range's sixteen parts. items: of each item the key and a fingerprint, 24 bytes.
+type Part struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Prefix uint64                 `protobuf:"fixed64,1,opt,name=prefix,proto3" json:"prefix,omitempty"`
+	Depth  uint32                 `protobuf:"varint,2,opt,name=depth,proto3" json:"depth,omitempty"`
+	// Types that are valid to be assigned to Body:
+	//
+	//	*Part_Prints
+	//	*Part_Items
+	Body          isPart_Body `protobuf_oneof:"body"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Part) Reset() {
+	*x = Part{}
+	mi := &file_pubsub_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Part) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Part) ProtoMessage() {}
+
+func (x *Part) ProtoReflect() protoreflect.Message {
+	mi := &file_pubsub_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Part.ProtoReflect.Descriptor instead.
+func (*Part) Descriptor() ([]byte, []int) {
+	return file_pubsub_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *Part) GetPrefix() uint64 {
+	if x != nil {
+		return x.Prefix
+	}
+	return 0
+}
+
+func (x *Part) GetDepth() uint32 {
+	if x != nil {
+		return x.Depth
+	}
+	return 0
+}
+
+func (x *Part) GetBody() isPart_Body {
+	if x != nil {
+		return x.Body
+	}
+	return nil
+}
+
+func (x *Part) GetPrints() []byte {
+	if x != nil {
+		if x, ok := x.Body.(*Part_Prints); ok {
+			return x.Prints
+		}
+	}
+	return nil
+}
+
+func (x *Part) GetItems() []byte {
+	if x != nil {
+		if x, ok := x.Body.(*Part_Items); ok {
+			return x.Items
+		}
+	}
+	return nil
+}
+
+type isPart_Body interface {
+	isPart_Body()
+}
+
+type Part_Prints struct {
+	Prints []byte `protobuf:"bytes,3,opt,name=prints,proto3,oneof"`
+}
+
+type Part_Items struct {
+	Items []byte `protobuf:"bytes,4,opt,name=items,proto3,oneof"`
+}
+
+func (*Part_Prints) isPart_Body() {}
+
+func (*Part_Items) isPart_Body() {}
+
+type Proved struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Raw           []byte                 `protobuf:"bytes,1,opt,name=raw,proto3" json:"raw,omitempty"`
+	Proof         []byte                 `protobuf:"bytes,2,opt,name=proof,proto3" json:"proof,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Proved) Reset() {
+	*x = Proved{}
+	mi := &file_pubsub_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Proved) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Proved) ProtoMessage() {}
+
+func (x *Proved) ProtoReflect() protoreflect.Message {
+	mi := &file_pubsub_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Proved.ProtoReflect.Descriptor instead.
+func (*Proved) Descriptor() ([]byte, []int) {
+	return file_pubsub_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *Proved) GetRaw() []byte {
+	if x != nil {
+		return x.Raw
+	}
+	return nil
+}
+
+func (x *Proved) GetProof() []byte {
+	if x != nil {
+		return x.Proof
+	}
+	return nil
+}
+
 var File_pubsub_proto protoreflect.FileDescriptor
 
 const file_pubsub_proto_rawDesc = "" +
@@ -957,7 +1278,7 @@ const file_pubsub_proto_rawDesc = "" +
 	"\asegment\x18\x01 \x01(\fH\x00R\asegment\x12.\n" +
 	"\x04hint\x18\x02 \x01(\v2\x18.meerkat.pubsub.v1.HeadsH\x00R\x04hint\x12\x18\n" +
 	"\x06report\x18\x03 \x01(\fH\x00R\x06reportB\x06\n" +
-	"\x04body\"\x85\x04\n" +
+	"\x04body\"\xe3\x04\n" +
 	"\x05Frame\x120\n" +
 	"\x05hello\x18\x01 \x01(\v2\x18.meerkat.pubsub.v1.HelloH\x00R\x05hello\x120\n" +
 	"\x05prove\x18\x02 \x01(\v2\x18.meerkat.pubsub.v1.ProveH\x00R\x05prove\x123\n" +
@@ -969,7 +1290,9 @@ const file_pubsub_proto_rawDesc = "" +
 	"\x05batch\x18\b \x01(\v2\x18.meerkat.pubsub.v1.BatchH\x00R\x05batch\x12-\n" +
 	"\x04done\x18\t \x01(\v2\x17.meerkat.pubsub.v1.DoneH\x00R\x04done\x12*\n" +
 	"\x03ack\x18\n" +
-	" \x01(\v2\x16.meerkat.pubsub.v1.AckH\x00R\x03ackB\x06\n" +
+	" \x01(\v2\x16.meerkat.pubsub.v1.AckH\x00R\x03ack\x12-\n" +
+	"\x04open\x18\v \x01(\v2\x17.meerkat.pubsub.v1.OpenH\x00R\x04open\x12-\n" +
+	"\x04turn\x18\f \x01(\v2\x17.meerkat.pubsub.v1.TurnH\x00R\x04turnB\x06\n" +
 	"\x04body\"\xb1\x01\n" +
 	"\x05Hello\x12\x12\n" +
 	"\x04pool\x18\x01 \x01(\fR\x04pool\x12\x16\n" +
@@ -999,7 +1322,26 @@ const file_pubsub_proto_rawDesc = "" +
 	"\x06packed\x18\x01 \x01(\fR\x06packed\x12\x12\n" +
 	"\x04size\x18\x02 \x01(\rR\x04size\"\x06\n" +
 	"\x04Done\"\x05\n" +
-	"\x03AckB/Z-github.com/bwaklog/meerkat/pubsub/internal/pbb\x06proto3"
+	"\x03Ack\"H\n" +
+	"\x04Open\x12\x12\n" +
+	"\x04pool\x18\x01 \x01(\fR\x04pool\x12\x14\n" +
+	"\x05nonce\x18\x02 \x01(\fR\x05nonce\x12\x16\n" +
+	"\x06prints\x18\x03 \x01(\fR\x06prints\"\xac\x01\n" +
+	"\x04Turn\x12-\n" +
+	"\x05parts\x18\x01 \x03(\v2\x17.meerkat.pubsub.v1.PartR\x05parts\x12\x14\n" +
+	"\x05wants\x18\x02 \x01(\fR\x05wants\x121\n" +
+	"\x06events\x18\x03 \x03(\v2\x19.meerkat.pubsub.v1.ProvedR\x06events\x12\x18\n" +
+	"\arecords\x18\x04 \x03(\fR\arecords\x12\x12\n" +
+	"\x04more\x18\x05 \x01(\bR\x04more\"n\n" +
+	"\x04Part\x12\x16\n" +
+	"\x06prefix\x18\x01 \x01(\x06R\x06prefix\x12\x14\n" +
+	"\x05depth\x18\x02 \x01(\rR\x05depth\x12\x18\n" +
+	"\x06prints\x18\x03 \x01(\fH\x00R\x06prints\x12\x16\n" +
+	"\x05items\x18\x04 \x01(\fH\x00R\x05itemsB\x06\n" +
+	"\x04body\"0\n" +
+	"\x06Proved\x12\x10\n" +
+	"\x03raw\x18\x01 \x01(\fR\x03raw\x12\x14\n" +
+	"\x05proof\x18\x02 \x01(\fR\x05proofB/Z-github.com/bwaklog/meerkat/pubsub/internal/pbb\x06proto3"
 
 var (
 	file_pubsub_proto_rawDescOnce sync.Once
@@ -1014,7 +1356,7 @@ func file_pubsub_proto_rawDescGZIP() []byte {
 }
 
 var file_pubsub_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_pubsub_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+var file_pubsub_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_pubsub_proto_goTypes = []any{
 	(Refuse_Why)(0),  // 0: meerkat.pubsub.v1.Refuse.Why
 	(*Head)(nil),     // 1: meerkat.pubsub.v1.Head
@@ -1030,6 +1372,10 @@ var file_pubsub_proto_goTypes = []any{
 	(*Batch)(nil),    // 11: meerkat.pubsub.v1.Batch
 	(*Done)(nil),     // 12: meerkat.pubsub.v1.Done
 	(*Ack)(nil),      // 13: meerkat.pubsub.v1.Ack
+	(*Open)(nil),     // 14: meerkat.pubsub.v1.Open
+	(*Turn)(nil),     // 15: meerkat.pubsub.v1.Turn
+	(*Part)(nil),     // 16: meerkat.pubsub.v1.Part
+	(*Proved)(nil),   // 17: meerkat.pubsub.v1.Proved
 }
 var file_pubsub_proto_depIdxs = []int32{
 	1,  // 0: meerkat.pubsub.v1.Heads.heads:type_name -> meerkat.pubsub.v1.Head
@@ -1044,13 +1390,17 @@ var file_pubsub_proto_depIdxs = []int32{
 	11, // 9: meerkat.pubsub.v1.Frame.batch:type_name -> meerkat.pubsub.v1.Batch
 	12, // 10: meerkat.pubsub.v1.Frame.done:type_name -> meerkat.pubsub.v1.Done
 	13, // 11: meerkat.pubsub.v1.Frame.ack:type_name -> meerkat.pubsub.v1.Ack
-	0,  // 12: meerkat.pubsub.v1.Refuse.why:type_name -> meerkat.pubsub.v1.Refuse.Why
-	1,  // 13: meerkat.pubsub.v1.Have.heads:type_name -> meerkat.pubsub.v1.Head
-	14, // [14:14] is the sub-list for method output_type
-	14, // [14:14] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	14, // 12: meerkat.pubsub.v1.Frame.open:type_name -> meerkat.pubsub.v1.Open
+	15, // 13: meerkat.pubsub.v1.Frame.turn:type_name -> meerkat.pubsub.v1.Turn
+	0,  // 14: meerkat.pubsub.v1.Refuse.why:type_name -> meerkat.pubsub.v1.Refuse.Why
+	1,  // 15: meerkat.pubsub.v1.Have.heads:type_name -> meerkat.pubsub.v1.Head
+	16, // 16: meerkat.pubsub.v1.Turn.parts:type_name -> meerkat.pubsub.v1.Part
+	17, // 17: meerkat.pubsub.v1.Turn.events:type_name -> meerkat.pubsub.v1.Proved
+	18, // [18:18] is the sub-list for method output_type
+	18, // [18:18] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_pubsub_proto_init() }
@@ -1074,6 +1424,12 @@ func file_pubsub_proto_init() {
 		(*Frame_Batch)(nil),
 		(*Frame_Done)(nil),
 		(*Frame_Ack)(nil),
+		(*Frame_Open)(nil),
+		(*Frame_Turn)(nil),
+	}
+	file_pubsub_proto_msgTypes[15].OneofWrappers = []any{
+		(*Part_Prints)(nil),
+		(*Part_Items)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -1081,7 +1437,7 @@ func file_pubsub_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_pubsub_proto_rawDesc), len(file_pubsub_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   13,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
