@@ -120,7 +120,7 @@ func OpenHome(c HomeConfig) (*Home, error) {
 }
 
 func (h *Home) open() error {
-	if err := os.MkdirAll(h.dir, 0o700); err != nil {
+	if err := store.MakeDir(vfs.Default, h.dir); err != nil {
 		return trouble("home_unusable", err, "cannot make the home %s", h.dir)
 	}
 	if err := h.takeLock(); err != nil {

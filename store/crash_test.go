@@ -77,3 +77,24 @@ func busy(t *testing.T, p *store.Pool, c *clan, i int, a *author, from int) {
 		}
 	}
 }
+
+// TestPowerFailsAfterTheFirstCommit is about a state that was just made: the names of its directories must not be lost
+// with what was synced below them.
+func TestPowerFailsAfterTheFirstCommit(t *testing.T) {
+	fs := vfs.NewCrashableMem()
+	d := open(t, fs, "/home/of/a/node/state")
+	if err := d.Set("fact", []byte("kept")); err != nil {
+		t.Fatal(err)
+	}
+	clone := fs.CrashClone(vfs.CrashCloneCfg{})
+	if err := d.Close(); err != nil {
+		t.Error(err)
+	}
+	d = open(t, clone, "/home/of/a/node/state")
+	if got, ok, err := d.Get("fact"); string(got) != "kept" || err != nil {
+		t.Errorf("after the power cut Get = %q, %v, %v, want what was set", got, ok, err)
+	}
+	if err := d.Close(); err != nil {
+		t.Error(err)
+	}
+}

@@ -74,7 +74,7 @@ func Open(c Config) (*DB, error) {
 	if err := c.validate(); err != nil {
 		return nil, err
 	}
-	if err := c.FS.MkdirAll(c.Dir, 0o700); err != nil {
+	if err := MakeDir(c.FS, c.Dir); err != nil {
 		return nil, fmt.Errorf("make state directory: %w", err)
 	}
 	lock, err := lockDir(c.FS, c.Dir)
@@ -86,6 +86,27 @@ func Open(c Config) (*DB, error) {
 		return nil, errors.Join(wrap("open state "+c.Dir, err), lock.Close())
 	}
 	return d, nil
+}
+
+// MakeDir makes dir and the directories above it that are missing, for their owner alone, and their names durable: a
+// power cut takes nothing of what is synced below them.
+func MakeDir(fs vfs.FS, dir string) error {
+	if fi, err := fs.Stat(dir); err == nil && fi.IsDir() {
+		return nil
+	}
+	if up := fs.PathDir(dir); up != dir {
+		if err := MakeDir(fs, up); err != nil {
+			return err
+		}
+	}
+	if err := fs.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	d, err := fs.OpenDir(fs.PathDir(dir))
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }
 
 func open(c Config, lock *pebble.Lock) (*DB, error) {
