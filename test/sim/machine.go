@@ -218,3 +218,16 @@ type source netip.Addr
 func (s source) PreferredSourceIPForDestination(*net.UDPAddr) (net.IP, error) {
 	return net.IP(netip.Addr(s).AsSlice()), nil
 }
+
+// String is the machine's name.
+func (m *Machine) String() string { return m.Name }
+
+// Midway has then called in the middle of the n-th change that the node makes to its folder from now; 0: never.
+func (m *Machine) Midway(n int, then func()) {
+	p := m.run
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, d := range p.disks {
+		d.After(n, then)
+	}
+}
