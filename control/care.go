@@ -28,6 +28,19 @@ type Care interface {
 	AddRule(ctx context.Context, q node.RuleRequest) error
 	// Why says who has a path, who lacks it, and what each waits for; "" is the first thing that waits.
 	Why(ctx context.Context, pool, path string) (node.WhyInfo, error)
+	// Verify reads files and compares them with the index; f gets findings, progress and the sum.
+	Verify(ctx context.Context, q node.VerifyRequest, f func(node.VerifyInfo) error) error
+	// Rewind undoes one member's changes; f gets what becomes of each path.
+	Rewind(ctx context.Context, q node.RewindRequest, f func(node.RewindInfo) error) error
+
+	// SettingList gives every setting with its value and where that comes from.
+	SettingList(ctx context.Context) ([]node.SettingInfo, error)
+	// SetSetting writes a setting into the config file, or takes it out where values is nil.
+	SetSetting(ctx context.Context, key string, values []string) (node.SettingInfo, error)
+	// Pause stops a pool, or the exchange of content with a member.
+	Pause(ctx context.Context, q node.PauseRequest) ([]node.PauseInfo, error)
+	// Resume ends a pause.
+	Resume(ctx context.Context, q node.PauseRequest) ([]node.PauseInfo, error)
 }
 
 // versionArg is a node.VersionRequest on the wire.
@@ -49,6 +62,18 @@ func wireVersion(q node.VersionRequest) versionArg {
 type resolveArg struct {
 	Pool       string
 	Path, Keep raw
+}
+
+type settingArg struct {
+	Key    string
+	Values []string
+}
+
+type verifyArg struct {
+	Pool   string
+	Path   raw
+	Repair bool
+	Rate   int64
 }
 
 type ruleArg struct {
@@ -80,6 +105,22 @@ var careVerbs = map[string]verb{
 	}),
 	"why": one(func(ctx context.Context, b Backend, a pathArg) (node.WhyInfo, error) {
 		return b.Why(ctx, a.Pool, string(a.Path))
+	}),
+	"verify": many(func(ctx context.Context, b Backend, a verifyArg, f func(node.VerifyInfo) error) error {
+		return b.Verify(ctx, node.VerifyRequest{Pool: a.Pool, Path: string(a.Path), Repair: a.Repair, Rate: a.Rate}, f)
+	}),
+	"rewind": many(func(ctx context.Context, b Backend, a node.RewindRequest, f func(node.RewindInfo) error) error {
+		return b.Rewind(ctx, a, f)
+	}),
+	"settings": one(func(ctx context.Context, b Backend, _ none) ([]node.SettingInfo, error) { return b.SettingList(ctx) }),
+	"set": one(func(ctx context.Context, b Backend, a settingArg) (node.SettingInfo, error) {
+		return b.SetSetting(ctx, a.Key, a.Values)
+	}),
+	"pause": one(func(ctx context.Context, b Backend, a node.PauseRequest) ([]node.PauseInfo, error) {
+		return b.Pause(ctx, a)
+	}),
+	"resume": one(func(ctx context.Context, b Backend, a node.PauseRequest) ([]node.PauseInfo, error) {
+		return b.Resume(ctx, a)
 	}),
 	"ignore": act(func(ctx context.Context, b Backend, a ruleArg) error {
 		return b.AddRule(ctx, node.RuleRequest{Pool: a.Pool, Pattern: string(a.Pattern), Local: a.Local})
@@ -136,4 +177,34 @@ func (c *Client) AddRule(ctx context.Context, q node.RuleRequest) error {
 // Why says who has a path, who lacks it, and what each waits for.
 func (c *Client) Why(ctx context.Context, pool, path string) (node.WhyInfo, error) {
 	return ask[node.WhyInfo](ctx, c, "why", pathArg{pool, raw(path)})
+}
+
+// Verify reads files and compares them with the index.
+func (c *Client) Verify(ctx context.Context, q node.VerifyRequest, f func(node.VerifyInfo) error) error {
+	return follow(ctx, c, "verify", verifyArg{q.Pool, raw(q.Path), q.Repair, q.Rate}, f)
+}
+
+// Rewind undoes one member's changes.
+func (c *Client) Rewind(ctx context.Context, q node.RewindRequest, f func(node.RewindInfo) error) error {
+	return follow(ctx, c, "rewind", q, f)
+}
+
+// SettingList gives every setting.
+func (c *Client) SettingList(ctx context.Context) ([]node.SettingInfo, error) {
+	return ask[[]node.SettingInfo](ctx, c, "settings", none{})
+}
+
+// SetSetting writes a setting into the node's config file.
+func (c *Client) SetSetting(ctx context.Context, key string, values []string) (node.SettingInfo, error) {
+	return ask[node.SettingInfo](ctx, c, "set", settingArg{key, values})
+}
+
+// Pause stops a pool, or the exchange of content with a member.
+func (c *Client) Pause(ctx context.Context, q node.PauseRequest) ([]node.PauseInfo, error) {
+	return ask[[]node.PauseInfo](ctx, c, "pause", q)
+}
+
+// Resume ends a pause.
+func (c *Client) Resume(ctx context.Context, q node.PauseRequest) ([]node.PauseInfo, error) {
+	return ask[[]node.PauseInfo](ctx, c, "resume", q)
 }

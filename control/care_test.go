@@ -47,4 +47,24 @@ var careDoors = []struct {
 		return nil, c.AddRule(ctx, node.RuleRequest{Pool: "p", Pattern: "*.\xff", Local: true})
 	}, nil},
 	{"why", `why "p" "a\xff"`, func(ctx context.Context, c *control.Client) (any, error) { return c.Why(ctx, "p", "a\xff") }, node.WhyInfo{Cause: "because"}},
+	{"verify", `verify {Pool:p Path:"a\xff" Repair:true Rate:7}`, func(ctx context.Context, c *control.Client) (any, error) {
+		return nil, c.Verify(ctx, node.VerifyRequest{Pool: "p", Path: "a\xff", Repair: true, Rate: 7}, discard)
+	}, nil},
+	{"rewind", `rewind {Pool:p By:m Since:2026-11-22 12:00:00 +0000 UTC Until:0001-01-01 00:00:00 +0000 UTC DryRun:true}`, func(ctx context.Context, c *control.Client) (any, error) {
+		return nil, c.Rewind(ctx, node.RewindRequest{Pool: "p", By: "m", Since: noon, DryRun: true}, discard)
+	}, nil},
+	{"settings", "settings", func(ctx context.Context, c *control.Client) (any, error) { return c.SettingList(ctx) }, []node.SettingInfo{{Key: "name"}}},
+	{"set", `set "name" ["a"] false`, func(ctx context.Context, c *control.Client) (any, error) {
+		return c.SetSetting(ctx, "name", []string{"a"})
+	}, node.SettingInfo{Key: "name"}},
+	{"set", `set "name" [] true`, func(ctx context.Context, c *control.Client) (any, error) { return c.SetSetting(ctx, "name", nil) }, node.SettingInfo{Key: "name"}},
+	{"set", `set "name" [] false`, func(ctx context.Context, c *control.Client) (any, error) {
+		return c.SetSetting(ctx, "name", []string{})
+	}, node.SettingInfo{Key: "name"}},
+	{"pause", "pause {Pool:p Member:m For:1h0m0s}", func(ctx context.Context, c *control.Client) (any, error) {
+		return c.Pause(ctx, node.PauseRequest{Pool: "p", Member: "m", For: time.Hour})
+	}, []node.PauseInfo{{Pool: "p", Paused: true}}},
+	{"resume", "resume {Pool:p Member: For:0s}", func(ctx context.Context, c *control.Client) (any, error) {
+		return c.Resume(ctx, node.PauseRequest{Pool: "p"})
+	}, []node.PauseInfo{{Pool: "p"}}},
 }

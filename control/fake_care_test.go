@@ -53,3 +53,33 @@ func (f *fake) AddRule(ctx context.Context, q node.RuleRequest) error {
 func (f *fake) Why(ctx context.Context, pool, path string) (node.WhyInfo, error) {
 	return node.WhyInfo{Cause: "because"}, f.call(ctx, "why %q %q", pool, path)
 }
+
+func (f *fake) Verify(ctx context.Context, q node.VerifyRequest, g func(node.VerifyInfo) error) error {
+	if err := g(node.VerifyInfo{State: "done"}); err != nil {
+		return err
+	}
+	return f.call(ctx, "verify {Pool:%s Path:%q Repair:%v Rate:%d}", q.Pool, q.Path, q.Repair, q.Rate)
+}
+
+func (f *fake) Rewind(ctx context.Context, q node.RewindRequest, g func(node.RewindInfo) error) error {
+	if err := g(node.RewindInfo{Action: "kept"}); err != nil {
+		return err
+	}
+	return f.call(ctx, "rewind %+v", q)
+}
+
+func (f *fake) SettingList(ctx context.Context) ([]node.SettingInfo, error) {
+	return []node.SettingInfo{{Key: "name"}}, f.call(ctx, "settings")
+}
+
+func (f *fake) SetSetting(ctx context.Context, key string, values []string) (node.SettingInfo, error) {
+	return node.SettingInfo{Key: key}, f.call(ctx, "set %q %q %v", key, values, values == nil)
+}
+
+func (f *fake) Pause(ctx context.Context, q node.PauseRequest) ([]node.PauseInfo, error) {
+	return []node.PauseInfo{{Pool: q.Pool, Paused: true}}, f.call(ctx, "pause %+v", q)
+}
+
+func (f *fake) Resume(ctx context.Context, q node.PauseRequest) ([]node.PauseInfo, error) {
+	return []node.PauseInfo{{Pool: q.Pool}}, f.call(ctx, "resume %+v", q)
+}

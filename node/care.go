@@ -2,6 +2,7 @@ package node
 
 import (
 	"sync"
+	"time"
 
 	"github.com/bwaklog/meerkat/chunker"
 	"github.com/bwaklog/meerkat/event"
@@ -13,4 +14,7 @@ type care struct {
 	mu     sync.Mutex
 	losers map[event.Path]loser  // whose edit a conflict copy keeps
 	shares map[chunker.ID]uint32 // permille that is there of unfinished files
+
+	until    time.Time // of a pause
+	stopTurn func()    // ends the turn of the converge loop
 }

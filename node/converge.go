@@ -35,7 +35,7 @@ const (
 func (r *replica) convergeLoop(ctx context.Context) error {
 	var blocked blockade
 	for {
-		wait, err := r.convergeTurn(ctx, &blocked)
+		wait, err := r.unlessPaused(ctx, &blocked)
 		if ctx.Err() != nil {
 			return nil
 		}

@@ -91,6 +91,9 @@ var codes = map[string]struct {
 	"no_such_value":     {exitNotFound, `"meerkat conflicts show PATH" says who made which; keep one of them, "both", or a file of the pool`},
 	"which_value":       {exitUsage, "name the copy itself, as \"meerkat conflicts\" shows it"},
 	"bad_rule":          {exitUsage, "its syntax is that of gitignore, one line"},
+	"paused":            {exitGuard, `"meerkat resume" lets it go on`},
+	"not_paused":        {exitAlready, ""},
+	"bad_cursor":        {exitUsage, "take it from the field cursor of an earlier line"},
 	"no_content":        {exitTimeout, "start the members that hold it, or choose another version"},
 }
 

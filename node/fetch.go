@@ -53,7 +53,7 @@ func (r *replica) fetchAll(ctx context.Context, steps []folder.Step, views map[e
 func (r *replica) onlineMembers() []peer.ID {
 	var out []peer.ID
 	for _, m := range r.st.Roster().Members() {
-		if m.ID != r.self && r.links.online(m.ID) {
+		if m.ID != r.self && r.links.online(m.ID) && !r.pauses.has(m.ID) {
 			out = append(out, m.ID)
 		}
 	}

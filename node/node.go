@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/time/rate"
 
 	"github.com/bwaklog/meerkat/event"
 	"github.com/bwaklog/meerkat/pubsub"
@@ -36,6 +38,7 @@ const (
 // and closes it after Run.
 type Config struct {
 	Home      *Home
+	Applied   func(Settings) // told when a running node has taken up other settings; may be nil
 	Log       *slog.Logger
 	Listen    []string // multiaddrs; none: TCP and QUIC on DefaultPort
 	Peers     []string // multiaddrs that are always tried
@@ -65,6 +68,9 @@ type Node struct {
 	log     *slog.Logger
 	clock   *event.Clock
 	diary   *diary
+	pauses  pauses
+	up      *rate.Limiter // of content, over all pools
+	down    *rate.Limiter // likewise
 	started time.Time
 
 	// Set once by Run before anything is started.
@@ -97,9 +103,14 @@ func New(c Config) (*Node, error) {
 	if c.Home == nil {
 		return nil, errors.New("node: no home")
 	}
+	events, err := newDiary(filepath.Join(c.Home.StateDir(), "events.jsonl"), c.Log)
+	if err != nil {
+		c.Log.Warn("events of earlier runs are lost", "err", err)
+	}
+	set := c.Home.Settings()
 	return &Node{
 		conf: c, home: c.Home, self: c.Home.ID(), log: c.Log, clock: c.Home.Clock(),
-		diary: newDiary(), replicas: map[event.PoolID]*running{},
+		diary: events, up: newLimiter(set.RateUp), down: newLimiter(set.RateDown), replicas: map[event.PoolID]*running{},
 	}, nil
 }
 
@@ -146,7 +157,7 @@ func (n *Node) build() (err error) {
 	if n.feed, err = pubsub.New(n.host, pubsub.Config{Log: n.log}); err != nil {
 		return err
 	}
-	if n.swarm, err = swarm.New(n.host, source{n.find}, swarm.Config{Log: n.log}); err != nil {
+	if n.swarm, err = swarm.New(n.host, source{n.find}, swarm.Config{Log: n.log, In: n.down, Out: n.up}); err != nil {
 		return err
 	}
 	n.links = newLinks(n.host, n.log, fixed, n.wanted, n.linksChanged)
@@ -155,7 +166,7 @@ func (n *Node) build() (err error) {
 	n.regain = newRegain(n)
 	n.nat = n.newSurroundings()
 	n.started = time.Now()
-	return nil
+	return n.loadPauses()
 }
 
 func (n *Node) newAdmission() *Admission {
@@ -185,6 +196,7 @@ func (n *Node) serve(g *errgroup.Group, ctx context.Context) {
 	g.Go(func() error { return n.swarm.Run(ctx) })
 	g.Go(func() error { return n.links.Run(ctx) })
 	g.Go(func() error { return n.admit.Run(ctx) })
+	g.Go(func() error { return n.diary.Run(ctx) })
 	g.Go(func() error { return n.watchNetwork(ctx) })
 	g.Go(func() error { return n.nat.Run(ctx) })
 	if n.conf.MDNS == "on" {

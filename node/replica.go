@@ -63,6 +63,7 @@ type replica struct {
 
 	settings func() Settings
 	care     care
+	pauses   *pauses // the node's
 
 	mu       sync.Mutex
 	dirty    map[event.Path]bool // to be scanned; true: with everything below
@@ -105,7 +106,7 @@ func (n *Node) newReplica(id event.PoolID, dir string, st *store.Pool) *replica 
 		id: id, path: dir, self: n.self, key: n.home.Key(), st: st, feed: n.feed, swarm: n.swarm,
 		links: n.links, clock: n.clock, log: n.log, note: n.diary.add, addrs: n.publicAddrs,
 		scanNow: newNudge(), applyNow: newNudge(), reportNow: newNudge(), mendNow: newNudge(), pruneNow: newNudge(),
-		settings: n.home.Settings, opened: make(chan struct{}),
+		settings: n.home.Settings, pauses: &n.pauses, opened: make(chan struct{}),
 		dirty: map[event.Path]bool{}, problems: map[event.Path]Problem{},
 		conflict: map[event.Path]time.Time{}, partials: map[chunker.ID]*openFile{},
 		stateDir: n.home.StateDir(), began: time.Now(), licence: newLicence(), ground: n.conf.Ground,
@@ -192,6 +193,7 @@ func (r *replica) begin(ctx context.Context) (evidence, error) {
 		return broken, err
 	}
 	r.cleanTmp()
+	r.loadPause()
 	found, err := r.continuity()
 	if err != nil {
 		return broken, err

@@ -150,6 +150,3 @@ func (n *Node) tellAll(ctx context.Context, r *replica) {
 func (n *Node) PoolRename(ctx context.Context, name, to string) error {
 	return n.told(n.home.PoolRename(ctx, name, to))
 }
-
-// Reload reads the configuration again.
-func (n *Node) Reload(context.Context) error { return n.home.Reload() }

@@ -51,6 +51,9 @@ func (r *replica) scanLoop(ctx context.Context) error {
 
 // scanTurn scans what is due, if anything.
 func (r *replica) scanTurn(ctx context.Context) error {
+	if r.paused() {
+		return nil // what is due stays due
+	}
 	dirty, all, waiting := r.takeDirty()
 	if len(dirty) == 0 && !all {
 		r.scanDone(waiting, false)
@@ -298,6 +301,9 @@ func (r *replica) scanNowPath(ctx context.Context, p event.Path) error {
 }
 
 func (r *replica) awaitScan(ctx context.Context) error {
+	if err := r.notPaused(); err != nil {
+		return err
+	}
 	done := make(chan struct{})
 	r.mu.Lock()
 	r.waiting = append(r.waiting, done)

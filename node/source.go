@@ -23,7 +23,7 @@ type source struct {
 // Allowed reports whether p may have chunks of pool.
 func (s source) Allowed(pool swarm.Pool, p peer.ID) bool {
 	r := s.replica(event.PoolID(pool))
-	return r != nil && r.Member(p)
+	return r != nil && r.serves(p)
 }
 
 // Read gives one chunk or manifest block of the pool. A chunk of another pool

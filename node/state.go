@@ -16,6 +16,7 @@ import (
 // facts are what the state of a pool is derived from.
 type facts struct {
 	halted    string
+	paused    bool
 	started   bool // the first scan of this run is done
 	scanning  bool
 	applying  bool
@@ -31,6 +32,8 @@ func stateOf(f facts) string {
 	switch {
 	case f.halted != "":
 		return StateHalted
+	case f.paused:
+		return StatePaused
 	case !f.started:
 		return StateStarting
 	case f.applying:
@@ -51,7 +54,7 @@ func (r *replica) facts0() facts {
 	r.mu.Lock()
 	f.halted, f.started, f.applying = r.halted, r.first, r.applying
 	r.mu.Unlock()
-	f.scanning = r.working()
+	f.scanning, f.paused = r.working(), r.paused()
 	heads := r.Heads()
 	for _, m := range r.st.Roster().Members() {
 		if m.ID == r.self {

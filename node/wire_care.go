@@ -182,3 +182,74 @@ type WhyMember struct {
 
 	id peer.ID
 }
+
+// SettingInfo is one key of the configuration.
+type SettingInfo struct {
+	Schema  string   `json:"schema"`
+	Key     string   `json:"key"`
+	Values  []string `json:"values"` // one, unless the key takes a list
+	Default []string `json:"default"`
+	Source  string   `json:"source"`  // "default", "file", "environment", "flag": who wins
+	Restart bool     `json:"restart"` // a change takes effect at the next start
+}
+
+// PauseRequest names what is paused or resumed: a pool, a member, or with
+// neither all pools.
+type PauseRequest struct {
+	Pool   string        `json:"pool"`
+	Member string        `json:"member"`
+	For    time.Duration `json:"for"` // 0: until resumed
+}
+
+// PauseInfo says what is paused now, or goes on.
+type PauseInfo struct {
+	Schema string     `json:"schema"`
+	Pool   string     `json:"pool,omitempty"`
+	Member string     `json:"member,omitempty"`
+	Paused bool       `json:"paused"`
+	Until  *time.Time `json:"until,omitempty"`
+}
+
+// VerifyRequest selects what is read and compared; Rate is in bytes per
+// second, 0 for a default that leaves the disk room for others.
+type VerifyRequest struct {
+	Pool   string `json:"pool"`
+	Path   string `json:"path"`
+	Repair bool   `json:"repair"`
+	Rate   int64  `json:"rate"`
+}
+
+// VerifyInfo is a finding, the progress, or the sum of a verification.
+type VerifyInfo struct {
+	Schema     string `json:"schema"`
+	State      string `json:"state"` // "corrupted", "repaired", "unreadable", "unknown", "progress", "done"
+	Path       string `json:"path,omitempty"`
+	PathB64    string `json:"path_b64,omitempty"`
+	Message    string `json:"message,omitempty"`
+	DoneFiles  int64  `json:"done_files"`
+	TotalFiles int64  `json:"total_files"`
+	DoneBytes  int64  `json:"done_bytes"`
+	TotalBytes int64  `json:"total_bytes"`
+	Corrupted  int64  `json:"corrupted"`
+	Repaired   int64  `json:"repaired"`
+}
+
+// RewindRequest selects one member's changes in a span of time; Until zero is
+// up to now.
+type RewindRequest struct {
+	Pool   string    `json:"pool"`
+	By     string    `json:"by"`
+	Since  time.Time `json:"since"`
+	Until  time.Time `json:"until"`
+	DryRun bool      `json:"dry_run"`
+}
+
+// RewindInfo says what becomes of one path.
+type RewindInfo struct {
+	Schema  string `json:"schema"`
+	Action  string `json:"action"` // "lost" (cannot be brought back), "restore", "delete", "kept"
+	Path    string `json:"path"`
+	PathB64 string `json:"path_b64,omitempty"`
+	Size    int64  `json:"size"`
+	Why     string `json:"why,omitempty"`
+}

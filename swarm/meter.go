@@ -46,6 +46,14 @@ func (m *meter) rate(now time.Time) float64 {
 	return float64(sum) / (meterSeconds + float64(now.Nanosecond())/1e9)
 }
 
+// step is how much may be sent at once, so that a slow limit does not look like a dead link.
+func (s *Swarm) step() int {
+	if l := s.c.Out; l != nil && l.Limit() != rate.Inf {
+		return max(l.Burst(), 1)
+	}
+	return flushAt
+}
+
 // wait lets n bytes through l, in steps that fit its burst.
 func wait(ctx context.Context, l *rate.Limiter, n int) error {
 	if l == nil || l.Limit() == rate.Inf {

@@ -195,7 +195,7 @@ func statusOf(err error) byte {
 // flush sends what is gathered.
 func (v *server) flush(ctx context.Context) error {
 	for b := v.out; len(b) > 0; {
-		part := b[:min(len(b), flushAt)]
+		part := b[:min(len(b), flushAt, v.s.step())]
 		if err := wait(ctx, v.s.c.Out, len(part)); err != nil {
 			return err
 		}

@@ -70,3 +70,47 @@ func (c canned) Why(_ context.Context, _, path string) (node.WhyInfo, error) {
 		{ID: piID, Name: "p\x1bi", State: node.HoldsAll, Percent: 100, LastSeen: &noon},
 	}}, nil
 }
+
+func (c canned) Verify(_ context.Context, q node.VerifyRequest, f func(node.VerifyInfo) error) error {
+	c.asked("verify %+v", q)
+	if err := f(node.VerifyInfo{Schema: node.SchemaVerify, State: "corrupted", Path: "a\nb", Message: "it differs", DoneFiles: 1, TotalFiles: 2, Corrupted: 1}); err != nil {
+		return err
+	}
+	return f(node.VerifyInfo{Schema: node.SchemaVerify, State: "done", DoneFiles: 2, TotalFiles: 2, DoneBytes: 9, TotalBytes: 9, Corrupted: 1})
+}
+
+func (c canned) Rewind(_ context.Context, q node.RewindRequest, f func(node.RewindInfo) error) error {
+	c.asked("rewind %q %q %v", q.Pool, q.By, q.DryRun)
+	for _, i := range []node.RewindInfo{
+		{Schema: node.SchemaRewind, Action: "lost", Path: "l\x1b", Why: "nobody online holds what stood there before"},
+		{Schema: node.SchemaRewind, Action: "restore", Path: "r", Size: 7},
+		{Schema: node.SchemaRewind, Action: "kept", Path: "k", Why: "somebody else has changed it since"},
+	} {
+		if err := f(i); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (canned) SettingList(context.Context) ([]node.SettingInfo, error) {
+	return []node.SettingInfo{
+		{Schema: node.SchemaSetting, Key: "name", Values: []string{"lap\x1btop"}, Default: []string{"host"}, Source: "file", Restart: true},
+		{Schema: node.SchemaSetting, Key: "network.peers", Values: []string{}, Default: []string{}, Source: "default", Restart: true},
+	}, nil
+}
+
+func (c canned) SetSetting(_ context.Context, key string, values []string) (node.SettingInfo, error) {
+	c.asked("set %q %q %v", key, values, values == nil)
+	return node.SettingInfo{Schema: node.SchemaSetting, Key: key, Values: values, Source: "file"}, nil
+}
+
+func (c canned) Pause(_ context.Context, q node.PauseRequest) ([]node.PauseInfo, error) {
+	c.asked("pause %+v", q)
+	return []node.PauseInfo{{Schema: node.SchemaPause, Pool: q.Pool, Member: q.Member, Paused: true}}, nil
+}
+
+func (c canned) Resume(_ context.Context, q node.PauseRequest) ([]node.PauseInfo, error) {
+	c.asked("resume %+v", q)
+	return []node.PauseInfo{{Schema: node.SchemaPause, Pool: q.Pool, Member: q.Member}}, nil
+}

@@ -95,6 +95,7 @@ func (a *app) addCommands(root *cobra.Command) {
 	in("files", a.careCmds()...)
 	in("people", a.peerCmd(), a.poolCmd(), a.pingCmd())
 	in("running", a.eventsCmd(), a.versionCmd())
+	in("running", a.upkeepCmds()...)
 	root.SetCompletionCommandGroupID("running")
 	root.SetHelpCommandGroupID("running")
 }

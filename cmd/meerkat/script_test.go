@@ -32,7 +32,7 @@ func TestFake(t *testing.T) {
 	})
 }
 
-var scriptCommands = map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "up": up, "down": down, "keep": keep}
+var scriptCommands = map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "up": up, "down": down, "keep": keep, "rot": rotten, "now": now}
 
 func serveCanned(env *testscript.Env) error {
 	home, asked := filepath.Join(env.WorkDir, "h"), filepath.Join(env.WorkDir, "asked")

@@ -83,10 +83,11 @@ func (a *app) fulfil(ctx context.Context, home *node.Home, w wish) error {
 // run runs the node and its front door.
 func (a *app) run(ctx context.Context, home *node.Home) error {
 	b, set := &bars{out: a.err}, home.Settings()
-	log := newLog(b, set)
+	log, level := newLog(b, set)
 	n, err := node.New(node.Config{
 		Home: home, Log: log, Listen: set.Listen, Peers: set.Peers, Bootstrap: set.Bootstrap,
 		DHT: set.DHT, MDNS: set.MDNS, Relay: set.Relay, Name: set.Name,
+		Applied: func(s node.Settings) { setLevel(level, s) },
 	})
 	if err != nil {
 		return err
@@ -114,14 +115,20 @@ func (a *app) run(ctx context.Context, home *node.Home) error {
 	return awaitStop(ctx, g)
 }
 
-func newLog(w io.Writer, s node.Settings) *slog.Logger {
-	var level slog.Level
-	_ = level.UnmarshalText([]byte(s.LogLevel)) // the settings are checked
+func newLog(w io.Writer, s node.Settings) (*slog.Logger, *slog.LevelVar) {
+	level := &slog.LevelVar{}
+	setLevel(level, s)
 	o := &slog.HandlerOptions{Level: level}
 	if s.LogFormat == "json" {
-		return slog.New(slog.NewJSONHandler(w, o))
+		return slog.New(slog.NewJSONHandler(w, o)), level
 	}
-	return slog.New(slog.NewTextHandler(w, o))
+	return slog.New(slog.NewTextHandler(w, o)), level
+}
+
+func setLevel(v *slog.LevelVar, s node.Settings) {
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(s.LogLevel)) // the settings are checked
+	v.Set(level)
 }
 
 // ready tells whoever started us that the node serves.

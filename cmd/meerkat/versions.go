@@ -17,7 +17,10 @@ import (
 
 // careCmds are the commands about history and undo.
 func (a *app) careCmds() []*cobra.Command {
-	return []*cobra.Command{a.versionsCmd(), a.restoreCmd(), a.conflictsCmd(), a.ignoreCmd(), a.whyCmd()}
+	return []*cobra.Command{
+		a.versionsCmd(), a.restoreCmd(), a.conflictsCmd(), a.ignoreCmd(), a.whyCmd(),
+		a.verifyCmd(), a.rewindCmd(),
+	}
 }
 
 func (a *app) versionsCmd() *cobra.Command {
