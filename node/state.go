@@ -239,8 +239,8 @@ func (r *replica) conflictCopies() int {
 		return n
 	}
 	n = 0
-	err := r.st.Tree(func(p event.Path, v event.View) bool {
-		if v.Value.Live() && event.IsConflictName(p) {
+	err := r.st.TreeWhere(event.IsConflictName, func(_ event.Path, v event.View) bool {
+		if v.Value.Live() {
 			n++
 		}
 		return true

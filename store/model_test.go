@@ -197,12 +197,26 @@ func (w *world) check(r *rapid.T) {
 	}
 }
 
+// checkSome compares what is yielded of a choice of paths with all.
+func (w *world) checkSome(r *rapid.T, all map[event.Path]event.View) {
+	chosen := func(p event.Path) bool { return len(p)%2 == 0 }
+	some := map[event.Path]event.View{}
+	if err := w.pool.TreeWhere(chosen, func(p event.Path, v event.View) bool { some[p] = v; return true }); err != nil {
+		r.Fatalf("TreeWhere: %v", err)
+	}
+	maps.DeleteFunc(all, func(p event.Path, _ event.View) bool { return !chosen(p) })
+	if diff := cmp.Diff(all, some, sameBytes); diff != "" {
+		r.Fatalf("TreeWhere (-want +got):\n%s", diff)
+	}
+}
+
 func (w *world) checkViews(r *rapid.T) {
 	got := map[event.Path]event.View{}
 	err := w.pool.Tree(func(p event.Path, v event.View) bool { got[p] = v; return true })
 	if err != nil {
 		r.Fatalf("Tree: %v", err)
 	}
+	w.checkSome(r, maps.Clone(got))
 	var unsettled []event.Path
 	for _, p := range w.model.paths() {
 		want := w.model.view(p)

@@ -45,22 +45,29 @@ func (p *Pool) entryFrom(r pebble.Reader, path event.Path) (entry, error) {
 // Tree calls yield for every path of which anything is known, tombstones as well, each directory before what is below
 // it, until yield returns false. It sees the tree as it was when it began. Yield may call the pool.
 func (p *Pool) Tree(yield func(event.Path, event.View) bool) error {
-	return p.treeRows(p.space.table(nil, tabTree), yield)
+	return p.treeRows(p.space.table(nil, tabTree), all, yield)
 }
+
+// TreeWhere is [Pool.Tree] for the paths that match alone: the others cost a tenth.
+func (p *Pool) TreeWhere(match func(event.Path) bool, yield func(event.Path, event.View) bool) error {
+	return p.treeRows(p.space.table(nil, tabTree), match, yield)
+}
+
+func all(event.Path) bool { return true }
 
 // TreeDir is [Pool.Tree] for the direct children of dir.
 func (p *Pool) TreeDir(dir event.Path, yield func(event.Path, event.View) bool) error {
-	return p.treeRows(p.space.dir(nil, tabTree, dir), yield)
+	return p.treeRows(p.space.dir(nil, tabTree, dir), all, yield)
 }
 
-func (p *Pool) treeRows(prefix []byte, yield func(event.Path, event.View) bool) error {
+func (p *Pool) treeRows(prefix []byte, match func(event.Path) bool, yield func(event.Path, event.View) bool) error {
 	if err := p.db.gate.enter(); err != nil {
 		return err
 	}
 	defer p.db.gate.leave()
 	err := scan(p.db.pebble, prefix, func(key, row []byte) error {
 		path, err := pathOf(key)
-		if err != nil {
+		if err != nil || !match(path) {
 			return err
 		}
 		e, err := p.writers.readEntry(append([]byte(nil), row...)) // the view keeps pieces of it
