@@ -163,6 +163,7 @@ func isDiskTrouble(err error) bool {
 func levels() (ls [7]pebble.LevelOptions) {
 	for i := range ls {
 		ls[i].FilterPolicy = bloom.FilterPolicy(10)
+		ls[i].IndexBlockSize = 128 << 10
 	}
 	return ls
 }
