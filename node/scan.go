@@ -97,7 +97,10 @@ func (r *replica) rulesChanged() {
 // scan runs one scan and publishes what it finds.
 func (r *replica) scan(ctx context.Context, dirty []folder.Dirty, all bool) error {
 	defer r.forgetPast()
-	b := batch{ctx: ctx, r: r, since: time.Now()}
+	b := batch{ctx: ctx, r: r, since: time.Now(), fresh: true}
+	if err := r.st.HaveDir("", func(string, store.Have) bool { b.fresh = false; return false }); err != nil {
+		return err
+	}
 	progress := func(folder.Progress) {}
 	if all {
 		progress = r.showIndex
@@ -127,15 +130,13 @@ type batch struct {
 	// then a member who hears of both at once renames instead of copying.
 	held      []folder.Seen
 	heldSince time.Time
+	fresh     bool // the index was empty when the scan began, so nothing can be gone
 }
 
 func (b *batch) add(seen []folder.Seen) error {
 	for _, s := range seen {
 		if s.Gone {
 			b.gone = append(b.gone, s)
-			continue
-		}
-		if b.hold(s) {
 			continue
 		}
 		b.seen = append(b.seen, s)
@@ -147,25 +148,33 @@ func (b *batch) add(seen []folder.Seen) error {
 	return nil
 }
 
-// hold keeps s for the end of the scan, if it may be the new name of something.
-func (b *batch) hold(s folder.Seen) bool {
-	if s.Ignored || s.Only != "" || s.Value.Kind != event.File || s.Value.Size == 0 {
-		return false
+// hold keeps for the end of the scan what may be the new name of something.
+func (b *batch) hold() {
+	if b.fresh {
+		return
 	}
-	homes, err := b.r.st.Copies(s.Value.Root, 1)
-	if err != nil || len(homes) == 0 {
-		return false // an error shows again when it is published
-	}
-	if len(b.held) == 0 {
-		b.heldSince = time.Now()
-	}
-	b.held = append(b.held, s)
-	return true
+	b.seen = slices.DeleteFunc(b.seen, func(s folder.Seen) bool {
+		if s.Ignored || s.Only != "" || s.Value.Kind != event.File || s.Value.Size == 0 {
+			return false
+		}
+		homes, err := b.r.st.Copies(s.Value.Root, 1)
+		if err != nil || len(homes) == 0 {
+			return false // an error shows again when it is published
+		}
+		if len(b.held) == 0 {
+			b.heldSince = time.Now()
+		}
+		b.held = append(b.held, s)
+		return true
+	})
 }
 
 // flush publishes what has been gathered; with the end of the scan, or when
 // there are very many, deletions as well.
 func (b *batch) flush(gone bool) error {
+	if !gone {
+		b.hold()
+	}
 	seen := b.seen
 	if gone || len(b.held) >= goneMost || time.Since(b.heldSince) > heldWait {
 		seen = append(seen, b.held...)
