@@ -40,28 +40,26 @@ type joinJob struct {
 	last   error // why the last attempt came to nothing; under joiner.mu
 }
 
+// newJoiner takes up the joins that were pending when the node was stopped,
+// before anybody can add one.
 func newJoiner(n *Node) *joiner {
-	return &joiner{n: n, poke: newNudge(), found: map[peer.ID]bool{}}
+	j := &joiner{n: n, poke: newNudge(), found: map[peer.ID]bool{}}
+	for _, p := range n.home.PendingJoins() {
+		if _, err := j.add(p); err != nil {
+			n.log.Warn("pending join", "dir", p.Dir, "err", err)
+		}
+	}
+	return j
 }
 
 // Run works on pending joins until ctx ends.
 func (j *joiner) Run(ctx context.Context) error {
-	j.load()
 	for {
 		for _, job := range j.open() {
 			j.attempt(ctx, job)
 		}
 		if !j.pause(ctx) {
 			return nil
-		}
-	}
-}
-
-// load takes up the joins that were pending when the node was stopped.
-func (j *joiner) load() {
-	for _, p := range j.n.home.PendingJoins() {
-		if _, err := j.add(p); err != nil {
-			j.n.log.Warn("pending join", "dir", p.Dir, "err", err)
 		}
 	}
 }
@@ -83,7 +81,8 @@ func (j *joiner) pause(ctx context.Context) bool {
 	return true
 }
 
-// add takes in a join that the home has noted.
+// add takes in a join that the home has noted. One that is under way already
+// is not begun a second time.
 func (j *joiner) add(p PendingJoin) (*joinJob, error) {
 	job := &joinJob{PendingJoin: p, done: make(chan struct{})}
 	if p.Ticket != "" {
@@ -101,8 +100,13 @@ func (j *joiner) add(p PendingJoin) (*joinJob, error) {
 		j.n.links.Found(id)
 	}
 	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, o := range j.jobs {
+		if o.Key == p.Key {
+			return o, nil
+		}
+	}
 	j.jobs = append(j.jobs, job)
-	j.mu.Unlock()
 	j.poke.poke()
 	return job, nil
 }

@@ -139,13 +139,24 @@ func (p *Progress) tenth() int64 {
 	return p.DoneBytes * 10 / p.TotalBytes
 }
 
+// gossiped is the most bytes of a report that gossip and repair carry.
+const gossiped = pubsub.MaxReport
+
 // fitReport signs rep, without what may be left out where it would be longer
-// than gossip carries.
+// than gossip carries: lacks and half of the addresses, then the heads of
+// writers that have been silent longest. rep itself is not changed.
 func fitReport(key crypto.PrivKey, rep *report) ([]byte, error) {
 	raw, err := sealReport(key, rep)
-	if err != nil || len(raw) <= pubsub.MaxReport {
+	if err != nil || len(raw) <= gossiped {
 		return raw, err
 	}
-	rep.Lacks, rep.Addrs = nil, rep.Addrs[:min(len(rep.Addrs), maxReportAddrs/2)]
-	return sealReport(key, rep)
+	short := *rep
+	short.Lacks, short.Addrs = nil, rep.Addrs[:min(len(rep.Addrs), maxReportAddrs/2)]
+	for n := min(len(rep.Heads), maxReportHeads); ; n /= 2 {
+		short.keepNewest(n)
+		raw, err = sealReport(key, &short)
+		if err != nil || len(raw) <= gossiped || n == 0 {
+			return raw, err
+		}
+	}
 }

@@ -1,8 +1,11 @@
 package node
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -38,6 +41,7 @@ type report struct {
 	Root    event.Hash
 	Busy    bool
 	Lacks   []lack // some of what is wanted
+	Partial bool   // Heads are not all that it knows
 }
 
 // Domain, Codec, MarshalRecord and UnmarshalRecord make a report the payload
@@ -53,9 +57,10 @@ func (r *report) MarshalRecord() ([]byte, error) {
 		Pool: r.Pool[:], Node: []byte(r.Node), Time: uint64(r.Time),
 		WantedFiles: uint64(r.Wanted.Files), WantedBytes: uint64(r.Wanted.Bytes),
 		State: r.State, Version: r.Version, Leaving: r.Leaving, Root: r.Root[:], Busy: r.Busy,
+		Partial: r.Partial || len(r.Heads) > maxReportHeads,
 	}
-	for w, seq := range r.Heads {
-		m.Heads = append(m.Heads, &pb.WriterSeq{Node: []byte(w.Node), Epoch: w.Epoch, Seq: seq})
+	for _, w := range newest(r.Heads, maxReportHeads) {
+		m.Heads = append(m.Heads, &pb.WriterSeq{Node: []byte(w.Node), Epoch: w.Epoch, Seq: r.Heads[w]})
 	}
 	appendLacks(m, r.Lacks)
 	for _, a := range r.Addrs[:min(len(r.Addrs), maxReportAddrs)] {
@@ -81,7 +86,7 @@ func (r *report) UnmarshalRecord(b []byte) error {
 	*r = report{
 		Pool: event.PoolID(m.Pool), Node: id, Time: event.HLC(m.Time), Root: event.Hash(m.Root),
 		Wanted: Amount{Files: clampInt(m.WantedFiles), Bytes: clampInt(m.WantedBytes)},
-		State:  m.State, Version: m.Version, Leaving: m.Leaving, Busy: m.Busy,
+		State:  m.State, Version: m.Version, Leaving: m.Leaving, Busy: m.Busy, Partial: m.Partial,
 		Heads: make(map[event.Writer]uint64, len(m.Heads)),
 	}
 	if r.Lacks, err = readLacks(&m); err != nil {
@@ -106,6 +111,25 @@ func (r *report) readLists(m *pb.Report) error {
 		r.Addrs = append(r.Addrs, a)
 	}
 	return nil
+}
+
+// newest are the writers of heads with the newest epochs, at most n: those that
+// still write.
+func newest(heads map[event.Writer]uint64, n int) []event.Writer {
+	ws := slices.SortedFunc(maps.Keys(heads), func(a, b event.Writer) int {
+		return cmp.Or(cmp.Compare(b.Epoch, a.Epoch), a.Compare(b))
+	})
+	return ws[:min(len(ws), n)]
+}
+
+// keepNewest leaves n heads in r.
+func (r *report) keepNewest(n int) {
+	kept := map[event.Writer]uint64{}
+	for _, w := range newest(r.Heads, n) {
+		kept[w] = r.Heads[w]
+	}
+	r.Partial = r.Partial || len(kept) < len(r.Heads)
+	r.Heads = kept
 }
 
 // clampInt keeps a peer's claim from turning negative.
@@ -146,11 +170,18 @@ func (r *report) covers(heads []event.Head) bool {
 func (r *report) behind(heads []event.Head) int64 {
 	var n int64
 	for _, h := range heads {
-		if have := r.Heads[h.Writer]; have < h.Seq {
+		if have, said := r.seq(h.Writer); said && have < h.Seq {
 			n += int64(h.Seq - have)
 		}
 	}
 	return n
+}
+
+// seq is how much of w the reporter had seen; said is false where it left that
+// out.
+func (r *report) seq(w event.Writer) (seq uint64, said bool) {
+	seq, ok := r.Heads[w]
+	return seq, ok || !r.Partial
 }
 
 // ahead reports whether the reporter knows events that heads lack.

@@ -38,6 +38,7 @@ type Report struct {
 	Root          []byte                 `protobuf:"bytes,11,opt,name=root,proto3" json:"root,omitempty"`        // digest of the live tree as this node knows it
 	Busy          bool                   `protobuf:"varint,12,opt,name=busy,proto3" json:"busy,omitempty"`       // local changes are being looked at
 	Lacks         []*Lack                `protobuf:"bytes,13,rep,name=lacks,proto3" json:"lacks,omitempty"`      // some of what is wanted, at most 16
+	Partial       bool                   `protobuf:"varint,14,opt,name=partial,proto3" json:"partial,omitempty"` // heads of older writers are left out, for room: nothing is said of them
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -161,6 +162,13 @@ func (x *Report) GetLacks() []*Lack {
 		return x.Lacks
 	}
 	return nil
+}
+
+func (x *Report) GetPartial() bool {
+	if x != nil {
+		return x.Partial
+	}
+	return false
 }
 
 // Lack is one path that a member still wants.
@@ -288,7 +296,7 @@ var File_report_proto protoreflect.FileDescriptor
 
 const file_report_proto_rawDesc = "" +
 	"\n" +
-	"\freport.proto\x12\x0fmeerkat.node.v1\"\xf1\x02\n" +
+	"\freport.proto\x12\x0fmeerkat.node.v1\"\x8b\x03\n" +
 	"\x06Report\x12\x12\n" +
 	"\x04pool\x18\x01 \x01(\fR\x04pool\x12\x12\n" +
 	"\x04node\x18\x02 \x01(\fR\x04node\x12\x12\n" +
@@ -303,7 +311,8 @@ const file_report_proto_rawDesc = "" +
 	" \x01(\bR\aleaving\x12\x12\n" +
 	"\x04root\x18\v \x01(\fR\x04root\x12\x12\n" +
 	"\x04busy\x18\f \x01(\bR\x04busy\x12+\n" +
-	"\x05lacks\x18\r \x03(\v2\x15.meerkat.node.v1.LackR\x05lacks\"N\n" +
+	"\x05lacks\x18\r \x03(\v2\x15.meerkat.node.v1.LackR\x05lacks\x12\x18\n" +
+	"\apartial\x18\x0e \x01(\bR\apartial\"N\n" +
 	"\x04Lack\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\x06R\x04path\x12\x1a\n" +
 	"\bpermille\x18\x02 \x01(\rR\bpermille\x12\x16\n" +
