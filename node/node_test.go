@@ -1,0 +1,272 @@
+package node_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/bwaklog/meerkat/node"
+)
+
+// soon bounds what takes a moment; it is long for machines with much else to do.
+const soon = 60 * time.Second
+
+// running is a whole node on loopback that meets others by addresses alone.
+type running struct {
+	t    *testing.T
+	home *node.Home
+	n    *node.Node
+	dir  string
+	end  context.CancelFunc
+	gone chan struct{} // closed when Run has returned err
+	err  error
+}
+
+func newRunning(t *testing.T, name string) *running {
+	t.Helper()
+	h := mustHome(t, t.TempDir(), "name = \""+name+"\"\n", node.HomeConfig{})
+	return &running{t: t, home: h, dir: filepath.Join(t.TempDir(), "Sync")}
+}
+
+// start returns once the node serves.
+func (r *running) start() {
+	r.t.Helper()
+	n, err := node.New(node.Config{Home: r.home, Listen: []string{"/ip4/127.0.0.1/tcp/0"}, MDNS: "off", DHT: "off", Relay: "off"})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(r.t.Context()))
+	ready, gone := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(gone)
+		r.err = n.Run(ctx, func() { close(ready) })
+	}()
+	r.n, r.end, r.gone = n, cancel, gone
+	r.t.Cleanup(func() { cancel(); <-gone })
+	select {
+	case <-ready:
+	case <-gone:
+		r.t.Fatalf("run: %v", r.err)
+	}
+}
+
+// stop ends the node in order, within the five seconds that it may take.
+func (r *running) stop() {
+	r.t.Helper()
+	r.end()
+	select {
+	case <-r.gone:
+		if r.err != nil {
+			r.t.Errorf("run ended with %v", r.err)
+		}
+	case <-time.After(5 * time.Second):
+		r.t.Fatal("the node did not stop in 5 s")
+	}
+}
+
+var errSeen = errors.New("seen")
+
+// until blocks until the node's status is one that ok accepts.
+func (r *running) until(what string, ok func(node.Status) bool) {
+	r.t.Helper()
+	ctx, cancel := context.WithTimeout(r.t.Context(), soon)
+	defer cancel()
+	var last node.Status
+	err := r.n.Watch(ctx, func(s node.Status) error {
+		if last = s; ok(s) {
+			return errSeen
+		}
+		return nil
+	})
+	if !errors.Is(err, errSeen) {
+		r.t.Fatalf("%s: not in %v (%v); status %+v", what, soon, err, last)
+	}
+}
+
+// both is a status in which the only pool has two members, and both are there.
+func both(s node.Status) bool {
+	return len(s.Pools) == 1 && len(s.Pools[0].Members) == 2 && s.Pools[0].Members[0].Online && s.Pools[0].Members[1].Online
+}
+
+// sync publishes what changed here, and waits until all is calm everywhere.
+func (r *running) sync(all ...*running) {
+	r.t.Helper()
+	ctx, cancel := context.WithTimeout(r.t.Context(), soon)
+	defer cancel()
+	if err := r.n.Scan(ctx, "", ""); err != nil {
+		r.t.Fatal(err)
+	}
+	for _, x := range all {
+		if err := x.n.Wait(ctx); err != nil {
+			r.t.Fatal(err)
+		}
+	}
+}
+
+func (r *running) put(name, text string) {
+	r.t.Helper()
+	path := filepath.Join(r.dir, name)
+	if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o644)); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func (r *running) want(name, text string) {
+	r.t.Helper()
+	b, err := os.ReadFile(filepath.Join(r.dir, name))
+	if err != nil || string(b) != text {
+		r.t.Errorf("%s at %s holds %.40q (%d bytes), %v; want %.40q", name, r.home.Name(), b, len(b), err, text)
+	}
+}
+
+func (r *running) wantGone(name string) {
+	r.t.Helper()
+	if _, err := os.Lstat(filepath.Join(r.dir, name)); !errors.Is(err, fs.ErrNotExist) {
+		r.t.Errorf("%s at %s: %v; want it gone", name, r.home.Name(), err)
+	}
+}
+
+// pair is two nodes that run, of which b joined a's pool by ticket.
+func pair(t *testing.T) (a, b *running) {
+	t.Helper()
+	a, b = newRunning(t, "a"), newRunning(t, "b")
+	if _, err := a.home.Init(t.Context(), a.dir, "pool"); err != nil {
+		t.Fatal(err)
+	}
+	a.start()
+	tk, err := a.n.Invite(t.Context(), node.InviteRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.start()
+	ctx, cancel := context.WithTimeout(t.Context(), soon)
+	defer cancel()
+	if _, err := b.n.Join(ctx, node.JoinRequest{Ticket: tk.Ticket, Dir: b.dir}); err != nil {
+		t.Fatal(err)
+	}
+	a.until("a sees b", both)
+	b.until("b sees a", both)
+	return a, b
+}
+
+func TestTwoNodesKeepAFolderEqual(t *testing.T) {
+	a, b := pair(t)
+	large := strings.Repeat("a large file is fetched in chunks ", 100_000)
+	a.put("plan.txt", "one")
+	a.put("deep/down/large.bin", large)
+	a.sync(a, b)
+	b.want("plan.txt", "one")
+	b.want("deep/down/large.bin", large)
+
+	b.put("plan.txt", "two")
+	b.sync(b, a)
+	a.want("plan.txt", "two")
+
+	if err := os.RemoveAll(filepath.Join(a.dir, "deep")); err != nil {
+		t.Fatal(err)
+	}
+	a.sync(a, b)
+	b.wantGone("deep")
+	b.want("plan.txt", "two")
+	a.stop()
+	b.stop()
+}
+
+func TestANodeGoesOnWhereItStopped(t *testing.T) {
+	a, b := pair(t)
+	a.put("kept", "kept")
+	a.put("gone", "gone")
+	a.sync(a, b)
+	b.stop()
+	a.until("a sees b go", func(s node.Status) bool { return !both(s) })
+	if err := os.Remove(filepath.Join(a.dir, "gone")); err != nil {
+		t.Fatal(err)
+	}
+	a.put("new", "new")
+	a.sync(a)
+	b.put("while off", "off")
+	b.start()
+	a.until("a sees b again", both)
+	b.until("b sees a again", both)
+	b.sync(b, a, b)
+	b.want("kept", "kept")
+	b.want("new", "new")
+	b.wantGone("gone")
+	a.want("while off", "off")
+}
+
+func TestANodeIsListedOnce(t *testing.T) {
+	a, b := pair(t)
+	for range 2 { // a second run has another port
+		b.stop()
+		b.start()
+		b.until("b sees a", both)
+		a.until("a sees b", both)
+	}
+	for _, r := range []*running{a, b} {
+		s, err := r.n.Status(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen := map[string]int{}
+		for _, m := range s.Pools[0].Members {
+			seen[m.ID]++
+		}
+		if len(seen) != 2 || seen[a.home.ID().String()] != 1 || seen[b.home.ID().String()] != 1 {
+			t.Errorf("%s lists %v, want a and b once each", r.home.Name(), seen)
+		}
+		if self := s.Pools[0].Members[0]; !self.Self || self.ID != r.home.ID().String() {
+			t.Errorf("%s lists %s first, want itself", r.home.Name(), self.Name)
+		}
+	}
+}
+
+func TestNoGoroutineIsLeft(t *testing.T) {
+	before := ours()
+	a, b := pair(t)
+	a.put("f", "x")
+	a.sync(a, b)
+	a.stop()
+	b.stop()
+	for _, r := range []*running{a, b} {
+		if err := r.home.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	// What was told to end may be on its last instruction.
+	var left []string
+	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); runtime.Gosched() {
+		left = left[:0]
+		for id, stack := range ours() {
+			if before[id] == "" {
+				left = append(left, stack)
+			}
+		}
+		if len(left) == 0 {
+			return
+		}
+	}
+	t.Errorf("%d goroutines are left:\n%s", len(left), strings.Join(left, "\n\n"))
+}
+
+// ours are the stacks of all goroutines but the caller's that run code of this
+// module, or were started by it, by their number.
+func ours() map[string]string {
+	buf := make([]byte, 8<<20)
+	all := bytes.Split(buf[:runtime.Stack(buf, true)], []byte("\n\n"))
+	out := map[string]string{}
+	for _, s := range all[1:] { // the first is the caller's
+		if bytes.Contains(s, []byte("github.com/bwaklog/meerkat/")) {
+			id, _, _ := strings.Cut(strings.TrimPrefix(string(s), "goroutine "), " ")
+			out[id] = string(s)
+		}
+	}
+	return out
+}
