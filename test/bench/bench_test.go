@@ -8,6 +8,7 @@ package bench
 import (
 	"fmt"
 	"os"
+	"runtime"
 	"testing"
 
 	"github.com/bwaklog/meerkat/test/lab"
@@ -31,7 +32,9 @@ func run(m *testing.M) int {
 		return 1
 	}
 	defer clean()
+	before := load()
 	code := m.Run()
+	fmt.Printf("load average %s at the start, %s at the end, %d CPUs; seconds of CPU are user and system of both nodes\n", before, load(), runtime.NumCPU())
 	printTable(os.Stdout)
 	return code
 }

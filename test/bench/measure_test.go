@@ -59,17 +59,17 @@ func settled(t *testing.T, a, b *lab.Host) bool {
 type usage struct {
 	cpu  time.Duration // user and system, of both
 	wire int64         // bytes over b's interface, both ways
-	at   time.Time
+	cast int64         // of those, multicast
 }
 
 func spent(t *testing.T, a, b *lab.Host) usage {
 	t.Helper()
 	in, out := wire(t, b)
-	return usage{cpu: cpu(t, a) + cpu(t, b), wire: in + out, at: time.Now()}
+	return usage{cpu: cpu(t, a) + cpu(t, b), wire: in + out, cast: multicast(t, b)}
 }
 
 func (u usage) since(before usage) usage {
-	return usage{cpu: u.cpu - before.cpu, wire: u.wire - before.wire}
+	return usage{cpu: u.cpu - before.cpu, wire: u.wire - before.wire, cast: u.cast - before.cast}
 }
 
 func proc(t *testing.T, h *lab.Host, name string) string {
@@ -231,4 +231,38 @@ func scramble(b []byte, seed uint64) {
 			b[i+j] ^= byte(x >> (8 * j))
 		}
 	}
+}
+
+// multicast is how many of the bytes over a host's interface were multicast:
+// how nodes find each other on a LAN, whether they have anything to say or not.
+func multicast(t *testing.T, h *lab.Host) int64 {
+	t.Helper()
+	var sum int64
+	lines := strings.Split(proc(t, h, "net/netstat"), "\n")
+	for i := 0; i+1 < len(lines); i += 2 {
+		names, values := strings.Fields(lines[i]), strings.Fields(lines[i+1])
+		for j, name := range names {
+			if (name == "InMcastOctets" || name == "OutMcastOctets") && j < len(values) {
+				n, _ := strconv.ParseInt(values[j], 10, 64)
+				sum += n
+			}
+		}
+	}
+	for line := range strings.Lines(proc(t, h, "net/snmp6")) {
+		f := strings.Fields(line)
+		if len(f) == 2 && (f[0] == "Ip6InMcastOctets" || f[0] == "Ip6OutMcastOctets") {
+			n, _ := strconv.ParseInt(f[1], 10, 64)
+			sum += n
+		}
+	}
+	return sum
+}
+
+// load is the number of processes that wanted a CPU in the last minute.
+func load() string {
+	b, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return "unknown"
+	}
+	return strings.Fields(string(b))[0]
 }

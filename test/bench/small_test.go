@@ -59,8 +59,10 @@ func idle(t *testing.T, a, b *lab.Host) {
 	peakB, _ := rss(t, b)
 	add("idle with 10,000 files, resident memory", "%.0f MB", max(nowA, nowB),
 		fmt.Sprintf("A %.0f, B %.0f (peaks %.0f, %.0f)", nowA, nowB, peakA, peakB), "", atMost(90, "%.0f MB"))
-	add("  traffic of both a minute", "%.1f kB", float64(use.wire)/1e3*float64(time.Minute/watch), "", "", bar{})
-	add("  CPU of both a minute", "%.2f s", use.cpu.Seconds()*float64(time.Minute/watch), "", "", bar{})
+	minute := float64(time.Minute / watch)
+	add("  traffic of both a minute", "%.1f kB", float64(use.wire)/1e3*minute,
+		fmt.Sprintf("multicast %.1f kB", float64(use.cast)/1e3*minute), "", bar{})
+	add("  CPU of both a minute", "%.2f s", use.cpu.Seconds()*minute, "", "", bar{})
 }
 
 // back measures a member that was away while the other changed ten files: once
@@ -70,28 +72,29 @@ func back(t *testing.T, l *lab.Lab, a, b *lab.Host) {
 	if code := b.Stop(); code != 0 {
 		t.Fatalf("b: exit %d", code)
 	}
-	wasA := spentBy(t, a)
 	tenChanges(t, a, 1)
+	wasA, castA := spentBy(t, a), multicast(t, a)
 	link := make(chan time.Time, 1)
 	go func() { link <- whenOnline(a, b.Name) }()
 	b.Up()
 	end := tenThere(t, b, 1)
 	linked := <-link
 	until(t, "both settle", 30*time.Second, 20*time.Millisecond, func() bool { return settled(t, a, b) })
-	moved := spentBy(t, a) - wasA
+	moved, cast := spentBy(t, a)-wasA, multicast(t, a)-castA
 	add("back after 10 changes in 20,000 files, from the link on", "%.2f s", end.Sub(linked).Seconds(), "", "", atMost(1, "%.0f s"))
-	add("  wire, handshakes and all", "%.1f kB", float64(moved)/1e3, "", "", atMost(30, "%.0f kB"))
+	add("  wire between the two, handshakes and all", "%.1f kB", float64(moved-cast)/1e3,
+		fmt.Sprintf("multicast %.1f kB", float64(cast)/1e3), "", atMost(30, "%.0f kB"))
 
 	l.Must("ip", "-n", b.NS, "link", "set", "eth0", "down")
 	until(t, "the link is missed", 2*time.Minute, 20*time.Millisecond, func() bool { return !online(t, a, b.Name) && !online(t, b, a.Name) })
 	tenChanges(t, a, 2)
-	before := spentBy(t, a)
+	before, castBefore := spentBy(t, a), multicast(t, a)
 	start := time.Now()
 	l.Must("ip", "-n", b.NS, "link", "set", "eth0", "up")
 	end = tenThere(t, b, 2)
 	until(t, "both settle", 30*time.Second, 20*time.Millisecond, func() bool { return settled(t, a, b) })
 	add("the same, nodes up, cable back in", "%.2f s", end.Sub(start).Seconds(),
-		fmt.Sprintf("%.1f kB", float64(spentBy(t, a)-before)/1e3), "", bar{})
+		fmt.Sprintf("%.1f kB, multicast %.1f kB", float64(spentBy(t, a)-before)/1e3, float64(multicast(t, a)-castBefore)/1e3), "", bar{})
 	l.Equal(a, b)
 }
 
