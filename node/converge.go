@@ -69,7 +69,16 @@ func (r *replica) awaitApply(ctx context.Context, d time.Duration) bool {
 // blockade remembers when things that could not be applied are tried again.
 type blockade struct{ again time.Time }
 
-func (b *blockade) over() bool { return time.Now().After(b.again) }
+func (b *blockade) over() bool { return !time.Now().Before(b.again) }
+
+// within has them tried again in d at the latest, and says how long that is
+// from now. What else happens meanwhile puts it off no further.
+func (b *blockade) within(d time.Duration) time.Duration {
+	if soon := time.Now().Add(d); b.again.After(soon) {
+		b.again = soon
+	}
+	return max(time.Until(b.again), time.Millisecond)
+}
 
 // convergeTurn works off all needs that can be worked off now, and says when
 // to look again though nothing happens.
@@ -97,8 +106,7 @@ func (r *replica) convergeTurn(ctx context.Context, b *blockade) (time.Duration,
 		return 0, err
 	}
 	if left > 0 {
-		next = sooner(next, nobodyWait)
-		b.again = time.Now().Add(nobodyWait)
+		next = sooner(next, b.within(nobodyWait))
 	}
 	return next, nil
 }
