@@ -34,17 +34,27 @@ var (
 	names  = []string{"f", "g", "h.txt", "d", "s"}
 )
 
-// Edit does one thing in m's folder. atomic: without a moment in which a file is half written. A thing that cannot be
-// done there is not.
-func (p *Person) Edit(m *Machine, atomic bool) error {
+// Edit does one thing in m's folder; a thing that cannot be done there is not. midway: the node is at work there at
+// this moment. Then no file is ever half written, and what is taken away may come back, because the node may not have
+// noted yet that it was there.
+func (p *Person) Edit(m *Machine, midway bool) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	h := hand{p, m}
-	err := h.one(atomic)
+	h := hand{p, m, midway || m.forgetful}
+	err := h.one()
 	if errors.Is(err, errSkip) || errors.Is(err, fs.ErrPermission) {
 		return nil
 	}
 	return err
+}
+
+// Forgotten says that m lost its state. What was taken away there and not yet published, and what is taken away before
+// the state is back, may rightly come back: what a machine does not know of it cannot miss.
+func (p *Person) Forgotten(m *Machine) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.model.Doubt(m.Name)
+	m.forgetful = true
 }
 
 // errSkip says that a thing makes no sense in this folder.
@@ -53,13 +63,14 @@ var errSkip = errors.New("nothing to do")
 // hand is a person at a machine.
 type hand struct {
 	*Person
-	m *Machine
+	m      *Machine
+	unsure bool // what is taken away may come back
 }
 
-func (h hand) one(atomic bool) error {
+func (h hand) one() error {
 	switch n := h.dice.IntN(100); {
 	case n < 35:
-		return h.write(h.somewhere(), atomic)
+		return h.write(h.somewhere())
 	case n < 50:
 		return h.remove(h.something())
 	case n < 65:
@@ -106,9 +117,17 @@ func (h hand) something() string {
 
 func (h hand) at(p string) string { return filepath.Join(h.m.Dir, p) }
 
+// drop tells the model that a value is taken away.
+func (h hand) drop(p, value string) {
+	h.model.Drop(h.m.Name, p, value)
+	if h.unsure {
+		h.model.Touch(value)
+	}
+}
+
 // clear takes away what stands at p, whatever it is, and says so to the model.
 func (h hand) clear(p string) error {
-	err := h.below(p, func(q, value string) { h.model.Drop(h.m.Name, q, value) })
+	err := h.below(p, h.drop)
 	if err != nil {
 		return err
 	}
@@ -172,7 +191,7 @@ func (h hand) stamp(p string) error {
 	return os.Chtimes(p, at, at)
 }
 
-func (h hand) write(p string, atomic bool) error {
+func (h hand) write(p string) error {
 	if err := h.room(p); err != nil {
 		return err
 	}
@@ -184,8 +203,8 @@ func (h hand) write(p string, atomic bool) error {
 	value := h.model.Fresh(h.m.Name, p)
 	h.Say("%s writes %q to %s", h.m.Name, value, p)
 	body := Content(value, h.size())
-	if is && e.Kind.IsRegular() && !atomic && h.dice.IntN(2) == 0 {
-		h.model.Drop(h.m.Name, p, e.Value)
+	if is && e.Kind.IsRegular() && !h.unsure && h.dice.IntN(2) == 0 {
+		h.drop(p, e.Value)
 		return errors.Join(os.WriteFile(h.at(p), body, 0o644), h.stamp(h.at(p)))
 	}
 	return h.replace(p, body)
@@ -224,6 +243,9 @@ func (h hand) rename(from, to string) error {
 	}
 	err := h.below(from, func(q, value string) {
 		h.model.Move(h.m.Name, q, path.Join(to, strings.TrimPrefix(q, from)), value)
+		if h.unsure {
+			h.model.Touch(value)
+		}
 	})
 	if err != nil {
 		return err

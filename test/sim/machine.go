@@ -43,6 +43,8 @@ type Machine struct {
 	state *vfs.MemFS
 
 	run *process // nil: it is off
+
+	forgetful bool // it has lost its state once
 }
 
 // process is one run of a machine's node.
@@ -231,3 +233,6 @@ func (m *Machine) Midway(n int, then func()) {
 		d.After(n, then)
 	}
 }
+
+// Forget gives the machine, which must be off, an empty disk for its state.
+func (m *Machine) Forget() { m.state = vfs.NewCrashableMem() }

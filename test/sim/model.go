@@ -50,8 +50,18 @@ func (m *Model) Move(by, from, to, value string) {
 	m.Put(to, value)
 }
 
-// Touch notes that somebody changed a value's metadata: a deletion at the same time gives way to that.
+// Touch notes that a value may rightly come back: somebody changed its metadata, and a deletion at the same time gives
+// way to that.
 func (m *Model) Touch(value string) { m.again[value] = true }
+
+// Doubt notes that what by took away may rightly come back.
+func (m *Model) Doubt(by string) {
+	for at, who := range m.left {
+		if who == by {
+			m.again[at.value] = true
+		}
+	}
+}
 
 // Check compares the tree on which all agree with what people did, and says what is wrong.
 func (m *Model) Check(t Tree) []string {

@@ -47,7 +47,7 @@ func play(t *testing.T, seed uint64) {
 	p := sim.Plan{Seed: seed, Machines: 2 + int(seed%4), Steps: 60, Log: logger(t), Say: t.Logf}
 	on := func(kind string) bool { return os.Getenv("MEERKAT_SIM_WITHOUT_"+kind) == "" }
 	p.Faults = sim.Faults{
-		Network: on("NETWORK"), Stops: on("STOPS"), Crashes: on("CRASHES"), Midway: on("MIDWAY"), Late: on("LATE"),
+		Network: on("NETWORK"), Stops: on("STOPS"), Crashes: on("CRASHES"), Midway: on("MIDWAY"), Late: on("LATE"), Losses: on("LOSSES"),
 	}
 	synctest.Test(t, func(t *testing.T) {
 		if err := sim.Live(p, base); err != nil {

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"strings"
+	"testing/synctest"
 	"time"
 
 	"github.com/bwaklog/meerkat/node"
@@ -19,6 +20,7 @@ type Faults struct {
 	Stops   bool // orderly stops
 	Crashes bool // power cuts, at rest and in the middle of a change
 	Midway  bool // edits in the middle of a change that the node makes
+	Losses  bool // a state's disk is lost in a power cut
 	Late    bool // members join later, with files of their own
 }
 
@@ -154,6 +156,7 @@ func (w *World) step() error {
 	f := w.plan.Faults
 	switch n := w.dice.IntN(100); {
 	case n < 60:
+		synctest.Wait() // no node is at work
 		for range 1 + w.dice.IntN(3) {
 			err = errors.Join(err, w.person.Edit(m, false))
 		}
@@ -258,8 +261,16 @@ func (w *World) crash(m *Machine) error {
 		time.Sleep(time.Duration(w.dice.Int64N(int64(40 * time.Second))))
 	}
 	w.say("%s crashes", m.Name)
-	if err := m.Crash(dice); err != nil || w.chance(40) {
+	if err := m.Crash(dice); err != nil {
 		return err
+	}
+	if w.plan.Faults.Losses && m != w.machines[0] && w.chance(15) {
+		w.say("%s has lost its state", m.Name)
+		m.Forget()
+		w.person.Forgotten(m)
+	}
+	if w.chance(40) {
+		return nil
 	}
 	time.Sleep(time.Duration(w.dice.Int64N(int64(10 * time.Second))))
 	w.say("%s starts", m.Name)
