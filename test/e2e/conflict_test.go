@@ -11,17 +11,20 @@ import (
 	"github.com/bwaklog/meerkat/test/lab"
 )
 
-// two makes a pool of two hosts.
+// two makes a pool of two hosts. The test runs beside others: what it measures in
+// time must bear that.
 func two(t *testing.T) (*lab.Lab, *lab.Host, *lab.Host) {
 	t.Helper()
+	t.Parallel()
 	l := lab.New(t, "a", "b")
 	l.Pool(l.Hosts...)
 	return l, l.Hosts[0], l.Hosts[1]
 }
 
-// three makes a pool of three hosts.
+// three makes a pool of three hosts; else it is like two.
 func three(t *testing.T) (*lab.Lab, *lab.Host, *lab.Host, *lab.Host) {
 	t.Helper()
+	t.Parallel()
 	l := lab.New(t, "a", "b", "c")
 	l.Pool(l.Hosts...)
 	return l, l.Hosts[0], l.Hosts[1], l.Hosts[2]
