@@ -241,6 +241,18 @@ func (f *Folder) create(l Label, temp string) (h File, err error) {
 	return h, err
 }
 
+// Room is ErrReserve where n more bytes would eat into the reserve, or do not fit on the disk at all.
+func (f *Folder) Room(n int64) error {
+	d, ok := f.fs.(interface{ Free() (int64, error) })
+	if !ok {
+		return nil
+	}
+	if free, err := d.Free(); err != nil || free-n >= f.cfg.Reserve {
+		return nil //nolint:nilerr // unknown: the disk will say when it is full
+	}
+	return ErrReserve
+}
+
 // room reports ErrReserve when n more bytes would eat into the reserve.
 func (f *Folder) room(n int64) error {
 	d, ok := f.fs.(interface{ Free() (int64, error) })

@@ -33,6 +33,7 @@ const (
 
 // convergeLoop makes the folder as the pool wants it, whenever the two differ.
 func (r *replica) convergeLoop(ctx context.Context) error {
+	defer r.flights.all.Wait()
 	var blocked blockade
 	for {
 		wait, err := r.unlessPaused(ctx, &blocked)
@@ -66,20 +67,6 @@ func (r *replica) awaitApply(ctx context.Context, d time.Duration) bool {
 	return true
 }
 
-// blockade remembers when things that could not be applied are tried again.
-type blockade struct{ again time.Time }
-
-func (b *blockade) over() bool { return !time.Now().Before(b.again) }
-
-// within has them tried again in d at the latest, and says how long that is
-// from now. What else happens meanwhile puts it off no further.
-func (b *blockade) within(d time.Duration) time.Duration {
-	if soon := time.Now().Add(d); b.again.After(soon) {
-		b.again = soon
-	}
-	return max(time.Until(b.again), time.Millisecond)
-}
-
 // convergeTurn works off all needs that can be worked off now, and says when
 // to look again though nothing happens.
 func (r *replica) convergeTurn(ctx context.Context, b *blockade) (time.Duration, error) {
@@ -97,18 +84,12 @@ func (r *replica) convergeTurn(ctx context.Context, b *blockade) (time.Duration,
 	if err != nil {
 		return 0, err
 	}
-	retry := b.over() || r.someoneCame.Swap(false)
-	if retry {
-		b.again = time.Now().Add(blockedWait)
+	b.begin(r.someoneCame.Swap(false))
+	did, left, err := r.workOff(ctx, b)
+	if wait := b.end(did, left); left > 0 {
+		next = sooner(next, wait)
 	}
-	left, err := r.workOff(ctx, retry)
-	if err != nil {
-		return 0, err
-	}
-	if left > 0 {
-		next = sooner(next, b.within(nobodyWait))
-	}
-	return next, nil
+	return next, err
 }
 
 // met wakes what waits for a member: one came or went. It never blocks.
@@ -152,10 +133,11 @@ func (r *replica) scanned() bool {
 }
 
 // workOff goes through all needs once, again and again while that changes
-// something; it returns how many wait for something else.
-func (r *replica) workOff(ctx context.Context, retry bool) (left int, err error) {
+// something; it returns how many were done, and how many wait for something
+// else.
+func (r *replica) workOff(ctx context.Context, b *blockade) (all, left int, err error) {
 	defer r.setApplying(false)
-	for {
+	for retry := b.trial; ; retry = false {
 		did := 0
 		left = 0
 		for after := event.Path(""); ; {
@@ -164,28 +146,30 @@ func (r *replica) workOff(ctx context.Context, retry bool) (left int, err error)
 				break
 			}
 			after = needs[len(needs)-1].Path
-			n, waits, err := r.round(ctx, needs, retry)
-			if err != nil {
-				return left, err
-			}
+			n, waits, err := r.round(ctx, needs, func(n store.Need) bool {
+				return n.Reason == "" || retry && b.picks(n.Path)
+			})
 			did, left = did+n, left+waits
+			if err != nil {
+				return all + did, left, err
+			}
 		}
+		all += did
 		if did == 0 || ctx.Err() != nil {
-			return left, ctx.Err()
+			return all, left, ctx.Err()
 		}
-		retry = false
 	}
 }
 
-// round plans needs together and carries them out; it returns how many were
-// done and how many wait.
-func (r *replica) round(ctx context.Context, needs []store.Need, retry bool) (did, waits int, err error) {
+// round plans the needs that are to be tried together and carries them out; it
+// returns how many were done and how many wait.
+func (r *replica) round(ctx context.Context, needs []store.Need, try func(store.Need) bool) (did, waits int, err error) {
 	var o order
 	for _, n := range needs {
 		if n.Reason == reasonIgnored {
 			continue
 		}
-		if n.Reason != "" && !retry {
+		if !try(n) || r.flights.on(n.Path) {
 			waits++
 			continue
 		}
@@ -385,6 +369,7 @@ func (r *replica) follow(steps []folder.Step, outcomes []folder.Outcome, views m
 		}
 		switch o.Result {
 		case folder.Done, folder.Kept:
+			r.quota.give(views[o.Path].Author, 1)
 			tx.Put[o.Path] = store.Have{Known: knownOf(views[o.Path]), Stat: storeStat(o.Stat), Racy: o.Racy}
 			if m, ok := r.manifestOf(steps[i].Want); ok {
 				tx.Manifests = append(tx.Manifests, m)
@@ -408,12 +393,14 @@ type note struct {
 }
 
 func (r *replica) note0(notes []note) error {
-	for _, n := range notes {
-		if err := r.st.SetReason(n.path, n.reason, n.message); err != nil {
-			return err
-		}
+	if len(notes) == 0 {
+		return nil
 	}
-	return nil
+	needs := make([]store.Need, 0, len(notes))
+	for _, n := range notes {
+		needs = append(needs, store.Need{Path: n.path, Reason: n.reason, Message: n.message})
+	}
+	return r.st.SetReasons(needs)
 }
 
 func (r *replica) setApplying(on bool) {

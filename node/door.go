@@ -116,9 +116,13 @@ func (r *replica) Append(_ context.Context, from peer.ID, raws [][]byte) error {
 		}
 		segs = append(segs, seg)
 	}
+	segs, late := r.inTime(segs)
+	before, _ := r.st.NeedTotal()
 	mine := r.ownNews(segs)
 	res, err := r.st.Append(segs...)
-	err = r.judgeRefused(err)
+	err = errors.Join(r.judgeRefused(err), late)
+	after, _ := r.st.NeedTotal()
+	r.charge(segs, after-before)
 	if res.New > 0 {
 		err = errors.Join(err, r.forksIn(segs), r.seenSelf(mine))
 		r.tell(segs)

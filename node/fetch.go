@@ -21,34 +21,6 @@ const (
 	loads     = 2 // under way at once: one fetches while the other is made durable
 )
 
-// fetchAll brings the content of steps from other members and applies them; it
-// counts those that are done. What nobody online has is marked and left.
-func (r *replica) fetchAll(ctx context.Context, steps []folder.Step, views map[event.Path]event.View) (int, error) {
-	if len(steps) == 0 {
-		return 0, nil
-	}
-	peers := r.onlineMembers()
-	if len(peers) == 0 {
-		return 0, r.noteAll(steps, reasonNobody, "no member is online")
-	}
-	r.beginFetch(steps)
-	defer r.endFetch()
-	manifests, err := r.manifests(ctx, steps)
-	if err != nil {
-		return 0, err
-	}
-	var mu sync.Mutex
-	done := 0
-	err = inParallel(ctx, loads, cutLoads(steps), func(ctx context.Context, part []folder.Step) error {
-		n, err := r.load(ctx, part, manifests, views)
-		mu.Lock()
-		done += n
-		mu.Unlock()
-		return err
-	})
-	return done, err
-}
-
 // onlineMembers are those that can be asked for content.
 func (r *replica) onlineMembers() []peer.ID {
 	var out []peer.ID
@@ -74,6 +46,44 @@ func cutLoads(steps []folder.Step) [][]folder.Step {
 	}
 	if len(load) > 0 {
 		out = append(out, load)
+	}
+	return out
+}
+
+const (
+	listBytes = 32 << 20 // of chunk lists, by what they may grow to, that are fetched together
+	perChunk  = 36
+)
+
+// cutLists groups steps so that their lists of chunks fit in memory together:
+// a list is as long as the size that somebody claims. What does not fit on the
+// disk is not looked at.
+func (r *replica) cutLists(steps []folder.Step) [][]folder.Step {
+	var out [][]folder.Step
+	var part []folder.Step
+	var bytes int64
+	var notes []note
+	for _, s := range steps {
+		var n int64
+		if _, known := r.manifestOf(s.Want); !known {
+			if err := r.fold.Room(s.Want.Size); err != nil {
+				p := folder.ProblemFor(s.Path, err)
+				notes = append(notes, note{s.Path, p.Code, p.Message})
+				continue
+			}
+			least, _, _ := s.Want.Class.Sizes()
+			n = s.Want.Size/int64(least)*perChunk + perChunk
+		}
+		if len(part) > 0 && bytes+n > listBytes {
+			out, part, bytes = append(out, part), nil, 0
+		}
+		part, bytes = append(part, s), bytes+n
+	}
+	if len(part) > 0 {
+		out = append(out, part)
+	}
+	if err := r.note0(notes); err != nil {
+		r.log.Warn("note what has no room", "err", err)
 	}
 	return out
 }
@@ -208,20 +218,36 @@ func (r *replica) noteAll(steps []folder.Step, reason, message string) error {
 	return r.note0(notes)
 }
 
+// beginFetch adds steps to the progress, endFetch takes them out again.
 func (r *replica) beginFetch(steps []folder.Step) {
-	p := Progress{Kind: "fetch", TotalFiles: int64(len(steps))}
-	for _, s := range steps {
-		p.TotalBytes += s.Want.Size
-	}
 	r.mu.Lock()
-	r.fetch = &p
-	r.mu.Unlock()
+	defer r.mu.Unlock()
+	now := Progress{Kind: "fetch"}
+	if r.fetch != nil {
+		now = *r.fetch // the one that was shown is not changed
+	}
+	now.TotalFiles += int64(len(steps))
+	now.TotalBytes += sizeOf(steps)
+	r.fetch = &now
+	r.fetches++
 }
 
 func (r *replica) endFetch() {
 	r.mu.Lock()
-	r.fetch = nil
-	r.mu.Unlock()
+	defer r.mu.Unlock()
+	if r.fetches--; r.fetches == 0 {
+		r.fetch = nil
+	}
+}
+
+// sizeOf is the content of all steps, saturated.
+func sizeOf(steps []folder.Step) (n int64) {
+	for _, s := range steps {
+		if n += s.Want.Size; n < 0 || n > 1<<62 {
+			return 1 << 62
+		}
+	}
+	return n
 }
 
 // fetched moves the progress on.

@@ -9,12 +9,13 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p"
+	"github.com/libp2p/go-libp2p/core/connmgr"
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
 	"github.com/libp2p/go-libp2p/p2p/muxer/yamux"
-	"github.com/libp2p/go-libp2p/p2p/net/connmgr"
+	manager "github.com/libp2p/go-libp2p/p2p/net/connmgr"
 	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 	libp2ptls "github.com/libp2p/go-libp2p/p2p/security/tls"
 	quic "github.com/libp2p/go-libp2p/p2p/transport/quic"
@@ -34,6 +35,7 @@ type hostConfig struct {
 	listen  []string
 	public  bool // strangers can reach it: do not ask AutoNAT
 	portMap bool // ask the router to let strangers in
+	gater   connmgr.ConnectionGater
 }
 
 // newHost makes the libp2p host of a node: TCP with TLS 1.3 and QUIC, nothing
@@ -42,7 +44,7 @@ func newHost(c hostConfig) (host.Host, error) {
 	if len(c.listen) == 0 {
 		c.listen = defaultListen()
 	}
-	cm, err := connmgr.NewConnManager(64, 192, connmgr.WithGracePeriod(time.Minute))
+	cm, err := manager.NewConnManager(64, 192, manager.WithGracePeriod(time.Minute))
 	if err != nil {
 		return nil, fmt.Errorf("connection manager: %w", err)
 	}
@@ -68,6 +70,9 @@ func newHost(c hostConfig) (host.Host, error) {
 		libp2p.IPv6BlackHoleSuccessCounter(nil),
 		libp2p.EnableNATService(),
 		libp2p.EnableAutoNATv2(),
+	}
+	if c.gater != nil {
+		opts = append(opts, libp2p.ConnectionGater(c.gater))
 	}
 	if c.public {
 		opts = append(opts, libp2p.ForceReachabilityPublic())

@@ -83,6 +83,9 @@ type Node struct {
 	regain *regain
 	nat    *surroundings
 
+	conduct *conduct
+	shunned sync.WaitGroup // links that are being closed
+
 	mu       sync.Mutex
 	replicas map[event.PoolID]*running
 	group    *errgroup.Group
@@ -134,6 +137,7 @@ func (n *Node) Run(ctx context.Context, ready func()) error {
 
 // awaitStop waits for the node's own goroutines. They have been told to end.
 func (n *Node) awaitStop(g *errgroup.Group) error {
+	defer n.shunned.Wait()
 	if err := g.Wait(); err != nil && !errors.Is(err, context.Canceled) {
 		return err
 	}
@@ -142,6 +146,7 @@ func (n *Node) awaitStop(g *errgroup.Group) error {
 
 // build makes the parts and introduces them to each other.
 func (n *Node) build() (err error) {
+	n.conduct = newConduct(n.shun)
 	fixed, err := parseAddrs(slices.Concat(n.conf.Peers, n.conf.Bootstrap))
 	if err != nil {
 		return err
@@ -154,10 +159,10 @@ func (n *Node) build() (err error) {
 			_ = n.host.Close() // err says why
 		}
 	}()
-	if n.feed, err = pubsub.New(n.host, pubsub.Config{Log: n.log}); err != nil {
+	if n.feed, err = pubsub.New(n.host, pubsub.Config{Log: n.log, Blame: n.blame, Muted: n.muted}); err != nil {
 		return err
 	}
-	if n.swarm, err = swarm.New(n.host, source{n.find}, swarm.Config{Log: n.log, In: n.down, Out: n.up}); err != nil {
+	if n.swarm, err = swarm.New(n.host, source{n.find}, n.swarmConfig()); err != nil {
 		return err
 	}
 	n.links = newLinks(n.host, n.log, fixed, n.wanted, n.linksChanged)

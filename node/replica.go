@@ -74,6 +74,7 @@ type replica struct {
 	halted   string
 	index    *Progress
 	fetch    *Progress
+	fetches  int // under way
 	applying bool
 	first    bool // the first scan of this run is done
 	conflict map[event.Path]time.Time
@@ -88,6 +89,9 @@ type replica struct {
 	copiesOf event.Hash
 
 	reports     reportBook
+	quota       quota
+	flights     flights
+	blame       func(peer.ID, error)
 	someoneCame atomic.Bool // since blocked needs were last tried
 	repeat      atomic.Bool // send a report though it says nothing new
 }
@@ -103,7 +107,8 @@ const (
 // newReplica prepares a replica of a pool in dir; it touches nothing yet.
 func (n *Node) newReplica(id event.PoolID, dir string, st *store.Pool) *replica {
 	return &replica{
-		id: id, path: dir, self: n.self, key: n.home.Key(), st: st, feed: n.feed, swarm: n.swarm,
+		blame: func(p peer.ID, err error) { n.blame(id, p, err) },
+		id:    id, path: dir, self: n.self, key: n.home.Key(), st: st, feed: n.feed, swarm: n.swarm,
 		links: n.links, clock: n.clock, log: n.log, note: n.diary.add, addrs: n.publicAddrs,
 		scanNow: newNudge(), applyNow: newNudge(), reportNow: newNudge(), mendNow: newNudge(), pruneNow: newNudge(),
 		settings: n.home.Settings, pauses: &n.pauses, opened: make(chan struct{}),

@@ -3,6 +3,7 @@ package pubsub
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -94,6 +95,21 @@ func (d *door) shut() {
 	d.all.Wait()
 }
 
+// turnAway ends a stream of a peer that begins too many.
+func (f *Feed) turnAway(s network.Stream, tell bool) {
+	_ = s.Reset() // refused without a word
+	if !tell {
+		return
+	}
+	p := s.Conn().RemotePeer()
+	for _, r := range f.all() {
+		if r.log.Member(p) {
+			f.blame(r.id, p, fmt.Errorf("%w: exchanges", ErrFlood))
+			return
+		}
+	}
+}
+
 // serve answers one stream with answer.
 func (d *door) serve(ctx context.Context, f *Feed, s network.Stream, answer func(*exchange, context.Context) error) {
 	p := s.Conn().RemotePeer()
@@ -102,6 +118,10 @@ func (d *door) serve(ctx context.Context, f *Feed, s network.Stream, answer func
 		return
 	}
 	defer d.leave(p)
+	if ok, tell := f.calls.allow(p); !ok {
+		f.turnAway(s, tell)
+		return
+	}
 	x := newExchange(f, s)
 	stop := context.AfterFunc(ctx, x.cut)
 	defer stop()

@@ -87,6 +87,9 @@ func (x *exchange) close(err error) error {
 		err = x.rejected
 	}
 	x.f.exchanges.Add(1)
+	if x.r != nil && x.admitted.Load() && breaks(err) {
+		x.f.blame(x.r.id, x.peer, err)
+	}
 	if x.r != nil {
 		x.r.note(x, err)
 		x.r.exit(x)

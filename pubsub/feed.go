@@ -25,6 +25,8 @@ type Feed struct {
 	gate *gate
 	door *door
 
+	calls *paces // exchanges that others begin
+
 	nudge nudge // rooms changed
 
 	exchanges, in, out atomic.Int64

@@ -17,7 +17,7 @@ const (
 
 	// Messages a second, and at once: what a peer may hand us, its own and others', and what one author may say in one pool.
 	peerRate, peerBurst     = 1000, 2000
-	authorRate, authorBurst = 200, 400
+	authorRate, authorBurst = 100, 400
 )
 
 // gate keeps strangers out of GossipSub: it is its blacklist (who shares no pool with us is not spoken to at all), its

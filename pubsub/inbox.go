@@ -1,15 +1,15 @@
 package pubsub
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
-	"sync"
 	"time"
 
 	gossip "github.com/libp2p/go-libp2p-pubsub"
 	"github.com/libp2p/go-libp2p/core/peer"
-	"golang.org/x/time/rate"
 
 	"github.com/bwaklog/meerkat/event"
 )
@@ -23,6 +23,7 @@ const (
 type delivery struct {
 	from   peer.ID
 	raws   [][]byte
+	by     []peer.ID // who gossiped each of raws first, and is to blame for it; empty for repair: from is
 	repair bool
 	result chan<- receipt // nil for gossip
 }
@@ -31,35 +32,6 @@ type delivery struct {
 type receipt struct {
 	news bool
 	err  error
-}
-
-// limits holds what authors may still say in one pool.
-type limits struct {
-	mu      sync.Mutex
-	authors map[peer.ID]*rate.Limiter
-}
-
-func newLimits() *limits { return &limits{authors: map[peer.ID]*rate.Limiter{}} }
-
-func (l *limits) allow(p peer.ID) bool {
-	l.mu.Lock()
-	b := l.authors[p]
-	if b == nil {
-		b = rate.NewLimiter(authorRate, authorBurst)
-		l.authors[p] = b
-	}
-	l.mu.Unlock()
-	return b.Allow()
-}
-
-func (l *limits) keep(member func(peer.ID) bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for p := range l.authors {
-		if !member(p) {
-			delete(l.authors, p)
-		}
-	}
 }
 
 // validate is the last check before a message is forwarded: GossipSub has verified the author's signature by then. It waits for
@@ -76,12 +48,17 @@ func (r *room) validate(_ context.Context, from peer.ID, m *gossip.Message) goss
 	if !r.log.Member(from) || !r.log.Member(author) {
 		return gossip.ValidationIgnore
 	}
+	ok, tell := r.limits.allow(author)
+	if tell && from == author { // others may say again what it said
+		r.f.blame(r.id, author, fmt.Errorf("%w: announcements", ErrFlood))
+	}
+	if !ok {
+		return gossip.ValidationIgnore
+	}
 	v, err := decodeGossip(m.Data)
 	if err != nil {
+		r.f.blame(r.id, author, err)
 		return gossip.ValidationReject
-	}
-	if !r.limits.allow(author) {
-		return gossip.ValidationIgnore
 	}
 	m.ValidatorData = v
 	return gossip.ValidationAccept
@@ -96,7 +73,7 @@ func (r *room) listen(ctx context.Context, s *gossip.Subscription) error {
 		}
 		switch v := m.ValidatorData.(type) {
 		case whole:
-			r.handIn(delivery{from: m.ReceivedFrom, raws: [][]byte{v}})
+			r.handIn(delivery{from: m.ReceivedFrom, raws: [][]byte{v}, by: []peer.ID{m.GetFrom()}})
 		case hint:
 			r.hinted(m.ReceivedFrom, v)
 		case report:
@@ -139,7 +116,7 @@ func (r *room) gather(d delivery) (delivery, *delivery) {
 			if n.repair || n.from != d.from {
 				return d, &n
 			}
-			d.raws = append(d.raws, n.raws...)
+			d.raws, d.by = append(d.raws, n.raws...), append(d.by, n.by...)
 		default:
 			return d, nil
 		}
@@ -149,8 +126,8 @@ func (r *room) gather(d delivery) (delivery, *delivery) {
 
 func (r *room) put(ctx context.Context, d delivery, known event.Vector) event.Vector {
 	err := r.log.Append(ctx, d.from, d.raws)
-	if err != nil && len(d.raws) > 1 && ctx.Err() == nil {
-		err = r.putSingly(ctx, d)
+	if err != nil && ctx.Err() == nil {
+		err = r.putSingly(ctx, d, err)
 	}
 	heads := r.log.Heads()
 	var news []event.Head
@@ -167,15 +144,33 @@ func (r *room) put(ctx context.Context, d delivery, known event.Vector) event.Ve
 	return vectorOf(heads)
 }
 
-// putSingly keeps one bad segment from holding up the others. The first error comes back.
-func (r *room) putSingly(ctx context.Context, d delivery) error {
+// putSingly keeps one bad segment from holding up the others, and says who is to blame for it. The first error comes back; err is
+// that of all together.
+func (r *room) putSingly(ctx context.Context, d delivery, err error) error {
+	if len(d.raws) == 1 {
+		r.judge(d, 0, err)
+		return err
+	}
 	var first error
-	for _, raw := range d.raws {
-		if err := r.log.Append(ctx, d.from, [][]byte{raw}); err != nil && first == nil {
-			first = err
+	for i, raw := range d.raws {
+		if err := r.log.Append(ctx, d.from, [][]byte{raw}); err != nil {
+			r.judge(d, i, err)
+			first = cmp.Or(first, err)
 		}
 	}
 	return first
+}
+
+// judge blames whoever handed in the i-th segment of d, if err says that it cannot be honest.
+func (r *room) judge(d delivery, i int, err error) {
+	if !offends(err) {
+		return
+	}
+	who := d.from
+	if i < len(d.by) {
+		who = d.by[i]
+	}
+	r.f.blame(r.id, who, err)
 }
 
 // learned tells the neighbours what they may not have been told.

@@ -127,6 +127,12 @@ type Config struct {
 	Daily  time.Duration // mean time between reconciling with one random member in any case; 0: 24 h
 
 	Streams int // exchanges that others may have open here at once; 0: 64. A single peer may have 4.
+
+	// Blame, where set, is told what a member did that no honest node does; the error wraps [ErrProtocol], [ErrFlood], or what
+	// event says of a segment that breaks its rules. It must not block.
+	Blame func(pool event.PoolID, p peer.ID, err error)
+	// Muted, where set, says whose segments [Log.Append] would put off with [ErrLater] now, so that they are not asked for.
+	Muted func(pool event.PoolID, author peer.ID) bool
 }
 
 func (c Config) withDefaults() Config {
@@ -163,6 +169,7 @@ func New(h host.Host, c Config) (*Feed, error) {
 	f := &Feed{host: h, conf: c, log: c.Log, pack: z, rooms: map[event.PoolID]*room{}, topics: map[string]*room{}, nudge: newNudge()}
 	f.gate = newGate(f)
 	f.door = newDoor(c.Streams)
+	f.calls = newPaces(callRate, callBurst)
 	return f, nil
 }
 

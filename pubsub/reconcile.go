@@ -2,7 +2,10 @@ package pubsub
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"math"
+	"slices"
 	"time"
 
 	"github.com/bwaklog/meerkat/event"
@@ -11,7 +14,10 @@ import (
 const (
 	bulkSize   = 128 << 10 // a batch from here on tells that much is coming
 	maxUseless = 16        // batches in one exchange that bring nothing new
-	maxRecords = 16 << 20  // roster records that a member may send at once
+	soonPause  = 200 * time.Millisecond
+	soonTries  = 60
+	maxPutOff  = 64       // batches in one exchange that are put off
+	maxRecords = 16 << 20 // roster records that a member may send at once
 )
 
 // reconcile is what both sides do once they know each other's hello. What is sent where follows from the two alone.
@@ -135,7 +141,7 @@ func (x *exchange) segments(ctx context.Context) error {
 		mine.reports = append(mine.reports, short(raw))
 	}
 	var theirs have
-	err := x.both(func() error { return x.send(mine) }, func() (err error) {
+	err := x.both(func() error { return x.send(x.muted(mine)) }, func() (err error) {
 		theirs, err = expect[have](x, MaxFrame)
 		return err
 	})
@@ -143,6 +149,20 @@ func (x *exchange) segments(ctx context.Context) error {
 		return err
 	}
 	return x.both(func() error { return x.push(mine, theirs, raws) }, func() error { return x.pull(ctx) })
+}
+
+// muted claims to know all of the authors from whom nothing is wanted now: so it is not sent.
+func (x *exchange) muted(h have) have {
+	if x.f.conf.Muted == nil {
+		return h
+	}
+	h.heads = slices.Clone(h.heads)
+	for i := range h.heads {
+		if x.f.conf.Muted(x.r.id, h.heads[i].Writer.Node) {
+			h.heads[i].Seq = math.MaxUint64
+		}
+	}
+	return h
 }
 
 // push sends what theirs lacks, and done.
@@ -263,7 +283,7 @@ func (b *bundle) flush() error {
 
 // pull takes what comes until done. Each batch is durable before the next is read, so that a break loses nothing of it.
 func (x *exchange) pull(ctx context.Context) error {
-	useless := 0
+	useless, putOff := 0, 0
 	for {
 		m, err := x.recv(MaxFrame)
 		if err != nil {
@@ -282,14 +302,21 @@ func (x *exchange) pull(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			if x.rejected == nil {
+			later := errors.Is(got.err, ErrLater)
+			if x.rejected == nil && !later {
 				x.rejected = got.err
 			}
-			if !got.news {
+			switch {
+			case later:
+				putOff++
+			case !got.news:
 				useless++
 			}
 			if useless > maxUseless {
 				return bad("%d batches without news", useless)
+			}
+			if putOff > maxPutOff {
+				return fmt.Errorf("%d batches: %w", putOff, ErrLater)
 			}
 		case done:
 			return nil
@@ -312,6 +339,23 @@ func (x *exchange) store(ctx context.Context, m batch) (receipt, error) {
 	if len(plain) >= bulkSize {
 		x.r.bulkFrom(x.began)
 	}
+	for tries := 0; ; tries++ {
+		got, err := x.deliver(ctx, raws)
+		if err != nil || !errors.Is(got.err, ErrSoon) || tries >= soonTries {
+			return got, err
+		}
+		select {
+		case <-time.After(soonPause):
+		case <-ctx.Done():
+			return receipt{}, ctx.Err()
+		case <-x.r.quit:
+			return receipt{}, ErrStopped
+		}
+	}
+}
+
+// deliver hands segments to the room once.
+func (x *exchange) deliver(ctx context.Context, raws [][]byte) (receipt, error) {
 	result := make(chan receipt, 1)
 	select {
 	case x.r.in <- delivery{from: x.peer, raws: raws, repair: true, result: result}:

@@ -34,8 +34,8 @@ type room struct {
 	out     *outbox
 	in      chan delivery
 	refresh nudge
-	ticked  atomic.Bool // the next review is a thorough one
-	limits  *limits
+	ticked  atomic.Bool  // the next review is a thorough one
+	limits  *paces       // announcements of each author
 	bulk    atomic.Int64 // unix ns until which a big exchange is the only one to bring segments
 
 	quit chan struct{} // closed when the room is to end
@@ -56,7 +56,7 @@ type room struct {
 func newRoom(f *Feed, l Log) *room {
 	return &room{
 		f: f, log: l, id: l.ID(), topic: l.Topic(),
-		agenda: newAgenda(f.conf.Retry), out: newOutbox(), in: make(chan delivery, gossipQueue), refresh: newNudge(), limits: newLimits(),
+		agenda: newAgenda(f.conf.Retry), out: newOutbox(), in: make(chan delivery, gossipQueue), refresh: newNudge(), limits: newPaces(authorRate, authorBurst),
 		quit: make(chan struct{}), gone: make(chan struct{}),
 		talks: map[*exchange]struct{}{}, wanted: map[event.Writer]event.Head{}, links: map[peer.ID]Link{},
 		doubts: map[peer.ID]*doubt{}, daily: time.Now().Add(rand.N(f.conf.Daily) + 1),

@@ -167,6 +167,18 @@ func (p *Pool) SetReason(path event.Path, reason, message string) error {
 	})
 }
 
+// SetReasons is [Pool.SetReason] for many paths in one commit; what Bytes says does not matter.
+func (p *Pool) SetReasons(needs []Need) error {
+	return p.change("note reasons", func(c *change) error {
+		for _, n := range needs {
+			if err := c.setReason(n.Path, n.Reason, n.Message); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
 func (c *change) setReason(path event.Path, reason, message string) error {
 	key := c.p.space.path(nil, tabNeed, path)
 	raw, err := get(c.p.db.pebble, key)

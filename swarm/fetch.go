@@ -136,7 +136,7 @@ func (f *fetch) attend(ctx context.Context, links map[peer.ID]context.CancelFunc
 			continue
 		}
 		if f.s.isBarred(f.req.Pool, p) {
-			f.blame(p, errWrongBytes)
+			f.blame(p, ErrWrongBytes)
 			continue
 		}
 		now[p] = true
@@ -199,16 +199,19 @@ func (f *fetch) blame(p peer.ID, err error) {
 	f.mu.Lock()
 	f.why[p] = reason(err)
 	f.mu.Unlock()
-	if errors.Is(err, errWrongBytes) && !f.s.isBarred(f.req.Pool, p) {
+	if errors.Is(err, ErrWrongBytes) && !f.s.isBarred(f.req.Pool, p) {
 		f.s.bar(f.req.Pool, p)
+		if f.s.c.Blame != nil {
+			f.s.c.Blame(f.req.Pool, p, err)
+		}
 		f.s.c.Log.Warn("peer sent wrong bytes and is not asked for now", "peer", p, "for", f.s.c.Quarantine, "err", err)
 	}
 }
 
 // reason is what is said to people of err.
 func reason(err error) string {
-	if errors.Is(err, errWrongBytes) {
-		return errWrongBytes.Error()
+	if errors.Is(err, ErrWrongBytes) {
+		return ErrWrongBytes.Error()
 	}
 	return err.Error()
 }

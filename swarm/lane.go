@@ -24,7 +24,6 @@ const (
 var (
 	errNotConnected = errors.New("not connected")
 	errLimited      = errors.New("reachable over a limited relay only")
-	errWrongBytes   = errors.New("sent wrong bytes")
 	errClosed       = errors.New("closed the stream")
 )
 
@@ -185,7 +184,7 @@ func (a *lane) receive(ctx context.Context, st network.Stream) error {
 			continue
 		}
 		if n == 0 || w.Size != 0 && n != int(w.Size) {
-			return fmt.Errorf("%w: %d for chunk %v of %d", errWrongBytes, n, w.ID, w.Size)
+			return fmt.Errorf("%w: %d for chunk %v of %d", ErrWrongBytes, n, w.ID, w.Size)
 		}
 		if cap(buf) < n {
 			putBuffer(buf)
@@ -214,7 +213,7 @@ func denial(status byte) error {
 // accept verifies and puts what came for piece i.
 func (a *lane) accept(i int32, w Want, b []byte) error {
 	if chunker.Sum(b) != w.ID {
-		return fmt.Errorf("%w for %v", errWrongBytes, w.ID)
+		return fmt.Errorf("%w for %v", ErrWrongBytes, w.ID)
 	}
 	f := a.link.f
 	wants, mine := f.plan.take(a, true, time.Now())

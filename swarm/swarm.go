@@ -47,6 +47,9 @@ var (
 	ErrChanged    = errors.New("chunk has changed on disk")
 )
 
+// ErrWrongBytes says that a peer sent bytes that are not what was asked for. It is not asked again for a while.
+var ErrWrongBytes = errors.New("sent wrong bytes")
+
 // Config of a Swarm. The zero value is ready for use.
 type Config struct {
 	Log *slog.Logger
@@ -55,6 +58,9 @@ type Config struct {
 	AllowLimited bool
 	// In and Out limit payload bytes per second, over all peers; nil is no limit.
 	In, Out *rate.Limiter
+
+	// Blame, where set, is told of peers that did what no honest node does; err wraps ErrWrongBytes. It must not block.
+	Blame func(pool Pool, p peer.ID, err error)
 
 	Patience   time.Duration // how long a Fetch goes on without a byte while nobody has what it wants (10 s)
 	Stall      time.Duration // how long a peer may be silent with requests before it (15 s)
