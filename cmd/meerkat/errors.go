@@ -17,6 +17,7 @@ const (
 	exitFailed      = 1   // failed
 	exitUsage       = 2   // usage, or needs --yes
 	exitNotFound    = 4   // no such pool, node or path
+	exitNotAllowed  = 5   // not allowed for this role or user
 	exitUnreachable = 6   // timed out, or peer unreachable
 	exitAttention   = 7   // needs attention
 	exitTicket      = 9   // ticket bad, used or expired

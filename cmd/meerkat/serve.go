@@ -34,7 +34,7 @@ func (a *app) up(ctx context.Context, flags map[string][]string, w wish) error {
 	if err != nil {
 		return err
 	}
-	err = a.fulfil(ctx, home, w)
+	err = a.firstStart(ctx, home, w)
 	if err == nil {
 		err = a.run(ctx, home)
 	}

@@ -1,0 +1,243 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strings"
+
+	"github.com/bwaklog/meerkat/node"
+	"github.com/spf13/cobra"
+)
+
+const unitName = "meerkat.service"
+
+// service is what service commands work on: the unit of this user, or of the system.
+type service struct {
+	system bool
+	as     string   // the user that a system service runs as
+	write  []string // folders besides the pools' that a system service may write
+}
+
+func (a *app) serviceCmd() *cobra.Command {
+	var s service
+	install := command("install", "Start the node with the machine, or with your session", `  meerkat service install                            # for you: systemctl --user
+  sudo meerkat service install --system --as ana     # for the machine, as the user ana
+  meerkat service install --print                    # only show the unit`, takes(0, 0), nil)
+	var show, later bool
+	install.RunE = func(c *cobra.Command, _ []string) error { return a.installService(c.Context(), s, show, later) }
+	install.Flags().StringVar(&s.as, "as", "", "with --system: the user it runs as")
+	install.Flags().StringArrayVar(&s.write, "folder", nil, "with --system: a folder besides the pools' that it may write (repeatable)")
+	install.Flags().BoolVar(&show, "print", false, "print the unit, and change nothing")
+	install.Flags().BoolVar(&later, "no-start", false, "write the unit, and do not start it")
+	uninstall := command("uninstall", "Stop it, and take the unit away", "  meerkat service uninstall", takes(0, 0), func(ctx context.Context, _ []string) error { return a.uninstallService(ctx, s) })
+	status := command("status", "Is it installed, and does it run? (exit 3 if it does not)", "  meerkat service status", takes(0, 0), func(ctx context.Context, _ []string) error { return a.serviceStatus(ctx, s) })
+	for _, c := range []*cobra.Command{install, uninstall, status} {
+		c.Flags().BoolVar(&s.system, "system", false, "the machine's service, not that of your session")
+	}
+	return group("service", "Run the node as a service of systemd", "  meerkat service install\n  meerkat service status", install, uninstall, status)
+}
+
+// path is where the unit lies.
+func (s service) path(a *app) (string, error) {
+	if s.system {
+		return "/etc/systemd/system/" + unitName, nil
+	}
+	dir := a.getenv("XDG_CONFIG_HOME")
+	if dir == "" {
+		if a.getenv("HOME") == "" {
+			return "", usage("there is no home directory to keep the unit in", "set HOME")
+		}
+		dir = filepath.Join(a.getenv("HOME"), ".config")
+	}
+	return filepath.Join(dir, "systemd", "user", unitName), nil
+}
+
+func (a *app) installService(ctx context.Context, s service, show, later bool) error {
+	unit, err := a.unit(ctx, s)
+	if err != nil {
+		return err
+	}
+	if show {
+		_, err := a.out.Write([]byte(unit))
+		return err
+	}
+	path, err := s.path(a)
+	if err != nil {
+		return err
+	}
+	if s.system && os.Getuid() != 0 {
+		return &node.Error{Code: "needs_root", Message: "a service of the machine is installed by root", Hint: "put sudo before it, or leave --system out", Exit: exitNotAllowed}
+	}
+	if err := writeUnit(path, unit); err != nil {
+		return err
+	}
+	a.say("wrote %s", clean(path))
+	if err := a.systemctl(ctx, s, "daemon-reload"); err != nil || later {
+		return err
+	}
+	if err := a.systemctl(ctx, s, "enable", "--now", unitName); err != nil {
+		return err
+	}
+	if !s.system {
+		a.say("it starts with your session; to have it run without one: loginctl enable-linger")
+	}
+	return nil
+}
+
+func writeUnit(path, unit string) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	temp := path + ".new"
+	if err := os.WriteFile(temp, []byte(unit), 0o644); err != nil {
+		return err
+	}
+	return os.Rename(temp, path)
+}
+
+func (a *app) uninstallService(ctx context.Context, s service) error {
+	path, err := s.path(a)
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stat(path); err != nil {
+		return &node.Error{Code: "not_installed", Message: "no service is installed", Hint: `"meerkat service install" installs it`, Exit: exitNotFound}
+	}
+	if err := a.systemctl(ctx, s, "disable", "--now", unitName); err != nil {
+		return err
+	}
+	return errors.Join(os.Remove(path), a.systemctl(ctx, s, "daemon-reload"))
+}
+
+// serviceInfo is the answer of service status.
+type serviceInfo struct {
+	Schema    string `json:"schema"`
+	Installed bool   `json:"installed"`
+	Unit      string `json:"unit"`
+	Enabled   string `json:"enabled"` // the word of systemctl is-enabled
+	Active    string `json:"active"`  // the word of systemctl is-active
+}
+
+func (a *app) serviceStatus(ctx context.Context, s service) error {
+	path, err := s.path(a)
+	if err != nil {
+		return err
+	}
+	info := serviceInfo{Schema: "meerkat.service/v1", Unit: path}
+	if _, err := os.Stat(path); err != nil {
+		return &node.Error{Code: "not_installed", Message: "no service is installed", Hint: `"meerkat service install" installs it`, Exit: exitNotFound}
+	}
+	info.Installed = true
+	info.Enabled, info.Active = a.askSystemd(ctx, s, "is-enabled"), a.askSystemd(ctx, s, "is-active")
+	if a.json {
+		err = a.object(info)
+	} else {
+		err = a.print("%s\t%s\t%s", info.Active, info.Enabled, clean(path))
+	}
+	if err == nil && info.Active != "active" {
+		return &node.Error{Code: "not_running", Message: "the service does not run", Hint: `look at its log with "journalctl ` + s.scope() + ` -u meerkat"`, Exit: 3}
+	}
+	return err
+}
+
+func (s service) scope() string {
+	if s.system {
+		return "--system"
+	}
+	return "--user"
+}
+
+// askSystemd gives the one word of a question; that it answers no is no error.
+func (a *app) askSystemd(ctx context.Context, s service, verb string) string {
+	out, err := exec.CommandContext(ctx, "systemctl", s.scope(), verb, unitName).Output()
+	if word := strings.TrimSpace(string(out)); word != "" || err == nil {
+		return word
+	}
+	return "unknown"
+}
+
+func (a *app) systemctl(ctx context.Context, s service, args ...string) error {
+	cmd := exec.CommandContext(ctx, "systemctl", append([]string{s.scope()}, args...)...)
+	out, err := cmd.CombinedOutput()
+	if err == nil {
+		return nil
+	}
+	if errors.Is(err, exec.ErrNotFound) {
+		return &node.Error{Code: "no_systemd", Message: "there is no systemctl here", Hint: `start "meerkat up" by what this system starts programs with`, Exit: exitFailed}
+	}
+	line, _, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
+	return &node.Error{Code: "systemd_failed", Message: "systemctl " + strings.Join(args, " ") + " failed: " + line, Hint: "is systemd running for this user?", Exit: exitFailed, Err: err}
+}
+
+// unit is the text of the unit.
+func (a *app) unit(ctx context.Context, s service) (string, error) {
+	exe, err := os.Executable()
+	if err != nil {
+		return "", err
+	}
+	if s.system && s.as == "" {
+		s.as = a.getenv("SUDO_USER")
+	}
+	if s.system && s.as == "" {
+		return "", usage("whom shall the service run as?", "add --as USER")
+	}
+	head := "[Unit]\nDescription=meerkat, keeps folders equal on all your machines\nDocumentation=https://github.com/bwaklog/meerkat\nAfter=network-online.target\nWants=network-online.target\n"
+	run := fmt.Sprintf("\n[Service]\nType=notify\nExecStart=%s --home %s up\nExecReload=/bin/kill -HUP $MAINPID\nRestart=on-failure\nRestartSec=5\nTimeoutStopSec=15\nOOMPolicy=continue\nUMask=0077\n", quoteUnit(exe), quoteUnit(a.home))
+	harden := "\nNoNewPrivileges=yes\nLockPersonality=yes\nMemoryDenyWriteExecute=yes\nRestrictRealtime=yes\nRestrictSUIDSGID=yes\nSystemCallArchitectures=native\nSystemCallFilter=@system-service\nSystemCallErrorNumber=EPERM\nRestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK\n"
+	target := "default.target"
+	if s.system {
+		target = "multi-user.target"
+		more, err := a.systemUnit(ctx, s)
+		if err != nil {
+			return "", err
+		}
+		harden += more
+	}
+	return head + run + harden + "\n[Install]\nWantedBy=" + target + "\n", nil
+}
+
+// systemUnit is what only a service of the machine can ask for: it may write its home and its pools, and nothing else.
+func (a *app) systemUnit(ctx context.Context, s service) (string, error) {
+	u, err := user.Lookup(s.as)
+	if err != nil {
+		return "", &node.Error{Code: "no_user", Message: "there is no user " + s.as, Hint: "give another --as", Exit: exitNotFound, Err: err}
+	}
+	paths := []string{a.home}
+	b, done, err := a.backend(ctx)
+	if err == nil {
+		pools, bad := b.Pools(ctx)
+		err = errors.Join(bad, done())
+		for _, p := range pools {
+			paths = append(paths, p.Path)
+		}
+	}
+	if err != nil {
+		return "", err
+	}
+	for _, f := range s.write {
+		abs, err := filepath.Abs(f)
+		if err != nil {
+			return "", err
+		}
+		paths = append(paths, abs)
+	}
+	text := "\nUser=" + u.Username + "\nProtectSystem=strict\nProtectHome=read-only\nPrivateTmp=yes\nPrivateDevices=yes\nProtectKernelTunables=yes\nProtectKernelModules=yes\nProtectKernelLogs=yes\nProtectControlGroups=yes\nProtectClock=yes\nProtectHostname=yes\nRestrictNamespaces=yes\nCapabilityBoundingSet=\nAmbientCapabilities=\n"
+	for _, p := range paths {
+		text += "ReadWritePaths=" + quoteUnit(p) + "\n"
+	}
+	return text, nil
+}
+
+// quoteUnit is a word of a unit file: percent signs and dollars are doubled, and it is put in quotes where it must be.
+func quoteUnit(s string) string {
+	s = strings.NewReplacer("%", "%%", "$", "$$", `\`, `\\`, `"`, `\"`).Replace(s)
+	if strings.ContainsAny(s, " \t;'") {
+		return `"` + s + `"`
+	}
+	return s
+}
