@@ -57,7 +57,8 @@ func offenceOf(err error) offence {
 // a while: its links are closed and none is opened or let in. What others bring
 // of it is still judged by itself, so nobody loses anything by it.
 type conduct struct {
-	shun func(peer.ID) // closes all links to it; must not block
+	shun  func(peer.ID) // closes all links to it; must not block
+	conns buckets       // by address
 
 	mu sync.Mutex
 	by map[peer.ID]*dossier
@@ -164,8 +165,12 @@ func (c *conduct) InterceptPeerDial(p peer.ID) bool { return !c.shutOut(p) }
 // InterceptAddrDial lets all pass: the peer has been looked at.
 func (c *conduct) InterceptAddrDial(peer.ID, ma.Multiaddr) bool { return true }
 
-// InterceptAccept lets all pass: who it is is not known yet.
-func (c *conduct) InterceptAccept(network.ConnMultiaddrs) bool { return true }
+// InterceptAccept refuses an address that connects too often: who it is is not
+// known yet, and finding out costs more than anything that a stranger can ask.
+func (c *conduct) InterceptAccept(a network.ConnMultiaddrs) bool {
+	name := netOf(a.RemoteMultiaddr())
+	return name == "" || c.conns.allow(name, addressConns, addressConnsAtOnce)
+}
 
 // InterceptSecured ends connections of who is shut out as soon as it is known
 // who it is.

@@ -13,6 +13,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
 	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
 	"github.com/libp2p/go-libp2p/p2p/muxer/yamux"
 	manager "github.com/libp2p/go-libp2p/p2p/net/connmgr"
@@ -36,6 +37,7 @@ type hostConfig struct {
 	public  bool // strangers can reach it: do not ask AutoNAT
 	portMap bool // ask the router to let strangers in
 	gater   connmgr.ConnectionGater
+	fellow  func(peer.ID) bool // a member of some pool; nil: nobody is
 }
 
 // newHost makes the libp2p host of a node: TCP with TLS 1.3 and QUIC, nothing
@@ -65,7 +67,7 @@ func newHost(c hostConfig) (host.Host, error) {
 		libp2p.Muxer(yamux.ID, tunedYamux()),
 		libp2p.SwarmOpts(swarm.WithDialRanker(rankLANFirst)),
 		libp2p.ConnectionManager(cm),
-		libp2p.ResourceManager(rm),
+		libp2p.ResourceManager(&doorman{ResourceManager: rm, fellow: c.knows}),
 		libp2p.UDPBlackHoleSuccessCounter(nil),
 		libp2p.IPv6BlackHoleSuccessCounter(nil),
 		libp2p.EnableNATService(),
@@ -87,6 +89,8 @@ func newHost(c hostConfig) (host.Host, error) {
 	own.of(h)
 	return h, nil
 }
+
+func (c hostConfig) knows(p peer.ID) bool { return c.fellow != nil && c.fellow(p) }
 
 // mapsPorts reports whether asking a router makes sense: not where this node
 // listens on loopback alone, nor where it has a public address itself.

@@ -30,7 +30,7 @@ type surroundings struct {
 func (n *Node) hostConfig() hostConfig {
 	return hostConfig{
 		key: n.home.Key(), listen: n.conf.Listen,
-		public: n.takenForPublic(), portMap: mapsPorts(n.conf.Listen), gater: n.conduct,
+		public: n.takenForPublic(), portMap: mapsPorts(n.conf.Listen), gater: n.conduct, fellow: n.fellow,
 	}
 }
 

@@ -164,6 +164,9 @@ func (r *replica) commitChanges(tx store.Tx, changes []change) error {
 			drafts = append(drafts, *c.draft)
 		}
 	}
+	if slices.ContainsFunc(drafts, unsayable) {
+		changes, drafts = r.unsaid(changes)
+	}
 	if len(drafts) > 0 && !r.mayWrite() {
 		changes, drafts = r.refuse(changes), nil
 	}
@@ -202,6 +205,25 @@ func (r *replica) refuse(changes []change) []change {
 		})
 	}
 	return kept
+}
+
+// unsaid leaves out the changes that cannot be signed, and tells about them.
+func (r *replica) unsaid(changes []change) (kept []change, drafts []event.Event) {
+	for _, c := range changes {
+		if c.draft == nil || !unsayable(*c.draft) {
+			kept = append(kept, c)
+			if c.draft != nil {
+				drafts = append(drafts, *c.draft)
+			}
+			continue
+		}
+		r.setProblem(Problem{
+			Path: string(c.seen.Path), Code: "vector_full",
+			Message: "more writers than can be have written here; a member invents them",
+			Hint:    "see the notices of status, and remove the member with: meerkat peer rm NAME",
+		})
+	}
+	return kept, drafts
 }
 
 // seal signs drafts as the next segments of this node's log.

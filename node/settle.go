@@ -129,7 +129,12 @@ func (r *replica) settle(paths []event.Path) error {
 		if err != nil {
 			return err
 		}
-		drafts = append(drafts, event.Settle(p, s, kids, r.stateAt, r.clock.Now)...)
+		add := event.Settle(p, s, kids, r.stateAt, r.clock.Now)
+		if slices.ContainsFunc(add, unsayable) {
+			r.log.Debug("cannot settle: its vector is too long", "path", p)
+			continue // it stays as it is, alike on all nodes
+		}
+		drafts = append(drafts, add...)
 	}
 	if len(drafts) == 0 || !r.mayWrite() {
 		return nil
@@ -143,6 +148,10 @@ func (r *replica) settle(paths []event.Path) error {
 	}
 	return r.commit(store.Tx{Segments: segs})
 }
+
+// unsayable tells of an event that nobody can sign: somebody has invented so
+// many writers at its path that their vector is beyond all limits.
+func unsayable(e event.Event) bool { return len(e.Ctx) > event.MaxVector }
 
 // stateAt is the state of a path, empty where it cannot be read: then a copy
 // is made once more rather than not at all.
