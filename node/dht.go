@@ -54,6 +54,21 @@ type finder struct {
 
 	mu    sync.Mutex
 	tries map[string]*try
+	size  int // of the routing table
+}
+
+func (f *finder) kind() string {
+	if f.public {
+		return "public"
+	}
+	return "private"
+}
+
+// Size is how many nodes of the DHT this one knows.
+func (f *finder) Size() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.size
 }
 
 // Run looks until ctx ends.
@@ -67,7 +82,11 @@ func (f *finder) Run(ctx context.Context, found func(peer.AddrInfo)) error {
 		return fmt.Errorf("dht: %w", err)
 	}
 	for sleep(ctx, dhtTick) {
-		if d.RoutingTable().Size() == 0 {
+		size := d.RoutingTable().Size()
+		f.mu.Lock()
+		f.size = size
+		f.mu.Unlock()
+		if size == 0 {
 			continue // nobody to ask yet
 		}
 		f.turn(ctx, d, found)

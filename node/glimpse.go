@@ -58,6 +58,11 @@ func (o *outlook) missing(p peer.ID, addrs []ma.Multiaddr) []ma.Multiaddr {
 func (o *outlook) look(ctx context.Context, p peer.ID, addrs []ma.Multiaddr) {
 	for _, a := range addrs {
 		c, seen, err := glimpse(ctx, o.host, p, a)
+		if transportOf(a) == "quic-v1" {
+			o.mu.Lock()
+			o.blind = err != nil
+			o.mu.Unlock()
+		}
 		if err != nil {
 			o.log.Debug("glimpse", "peer", p, "addr", a, "err", err)
 			continue

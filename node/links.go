@@ -19,12 +19,16 @@ import (
 	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 	ma "github.com/multiformats/go-multiaddr"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/bwaklog/meerkat/event"
 )
 
 const (
 	dialTimeout  = 12 * time.Second
 	retryFirst   = time.Second
-	retryMost    = 20 * time.Second
+	retryMost    = 4 * time.Second  // while p was seen lately: a link that returns is to be noticed
+	retryIdle    = 20 * time.Second // else
+	seenLately   = 15 * time.Minute
 	linkTick     = 500 * time.Millisecond
 	hintTTL      = time.Hour
 	maxDials     = 8
@@ -36,13 +40,14 @@ const (
 // other the one with the lower id dials first, so that they do not meet half
 // way with two half-open connections.
 type links struct {
-	host    host.Host
-	log     *slog.Logger
-	want    func() []peer.ID
-	changed func()                         // somebody came or went; must not block
-	explain func(peer.ID, Link) Link       // adds why a link is not direct
-	relink  func(context.Context, peer.ID) // a link of several to a peer went down
-	fixed   []ma.Multiaddr                 // dialled always, whoever answers there
+	host     host.Host
+	log      *slog.Logger
+	want     func() []peer.ID
+	changed  func() // somebody came or went; must not block
+	reunions *reunions
+	explain  func(peer.ID, Link) Link       // adds why a link is not direct
+	relink   func(context.Context, peer.ID) // a link of several to a peer went down
+	fixed    []ma.Multiaddr                 // dialled always, whoever answers there
 
 	poke nudge
 
@@ -52,8 +57,13 @@ type links struct {
 	known map[string]peer.ID // who answered at a fixed address
 
 	measured map[peer.ID]time.Time
-	doubted  map[peer.ID]bool // came by a second link: are the others alive?
-	shifted  map[peer.ID]bool // lost one link of several
+	pulse    func() event.Hash // changes when there is something to tell members
+	beat     event.Hash
+	busyTill time.Time // links are probed until then
+	probed   map[peer.ID]time.Time
+
+	doubted map[peer.ID]bool // came by a second link: are the others alive?
+	shifted map[peer.ID]bool // lost one link of several
 }
 
 // try is the dialling state of one peer.
@@ -68,7 +78,7 @@ func newLinks(h host.Host, log *slog.Logger, fixed []ma.Multiaddr, want func() [
 	return &links{
 		host: h, log: log, want: want, changed: changed, fixed: fixed, poke: newNudge(),
 		tries: map[peer.ID]*try{}, seen: map[peer.ID]time.Time{}, known: map[string]peer.ID{},
-		measured: map[peer.ID]time.Time{}, doubted: map[peer.ID]bool{}, shifted: map[peer.ID]bool{},
+		measured: map[peer.ID]time.Time{}, probed: map[peer.ID]time.Time{}, pulse: func() event.Hash { return event.Hash{} }, doubted: map[peer.ID]bool{}, shifted: map[peer.ID]bool{},
 		relink: func(context.Context, peer.ID) {}, explain: func(_ peer.ID, k Link) Link { return k },
 	}
 }
@@ -85,6 +95,7 @@ func (l *links) Run(ctx context.Context) error {
 	for {
 		l.dialDue(ctx, g)
 		l.measureDue(ctx, g)
+		l.probeDue(ctx, g)
 		l.trim()
 		l.each(ctx, g, &l.doubted, l.doubt)
 		l.each(ctx, g, &l.shifted, l.relink)
@@ -248,7 +259,11 @@ func (l *links) end(p peer.ID, err error) {
 	if err == nil {
 		return
 	}
-	wait := min(retryFirst<<min(t.fails, 10), retryMost)
+	most := retryIdle
+	if time.Since(l.seen[p]) < seenLately {
+		most = retryMost
+	}
+	wait := min(retryFirst<<min(t.fails, 10), most)
 	t.fails, t.next, t.why = t.fails+1, time.Now().Add(jitter(wait)), err.Error()
 }
 

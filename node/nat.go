@@ -7,6 +7,8 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/peer"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/bwaklog/meerkat/event"
 )
 
 const (
@@ -24,6 +26,7 @@ type surroundings struct {
 	punch  *puncher
 	find   *finder // nil: the DHT is off
 	found  func(peer.AddrInfo)
+	meet   *reunions
 }
 
 // hostConfig derives from the settings how the host listens.
@@ -42,7 +45,8 @@ func (n *Node) takenForPublic() bool {
 
 func (n *Node) newSurroundings() *surroundings {
 	out := newOutlook(n.host, n.log, n.takenForPublic())
-	n.links.relink, n.links.explain = n.relinked, n.explain
+	n.links.reunions = newReunions(n.log, n.all)
+	n.links.relink, n.links.explain, n.links.pulse = n.relinked, n.explain, n.pulse
 	return &surroundings{
 		out:    out,
 		desk:   newRelayDesk(n.host, n.log, n.relayMode, n.fellow),
@@ -50,6 +54,7 @@ func (n *Node) newSurroundings() *surroundings {
 		punch:  newPuncher(n.host, out, n.log, n.wanted),
 		find:   n.newFinder(),
 		found:  n.found,
+		meet:   n.links.reunions,
 	}
 }
 
@@ -60,6 +65,7 @@ func (s *surroundings) Run(ctx context.Context) error {
 	g.Go(func() error { return s.desk.Run(ctx) })
 	g.Go(func() error { return s.berths.Run(ctx) })
 	g.Go(func() error { return s.punch.Run(ctx) })
+	g.Go(func() error { return s.meet.Run(ctx) })
 	if s.find != nil {
 		g.Go(func() error { return s.find.Run(ctx, s.found) })
 	}
@@ -136,4 +142,16 @@ func (n *Node) relinked(ctx context.Context, p peer.ID) {
 			n.log.Debug("repair on another link", "peer", p, "err", err)
 		}
 	}
+}
+
+// pulse changes whenever the tree of a pool does.
+func (n *Node) pulse() event.Hash {
+	var out event.Hash
+	for _, r := range n.all() {
+		root := r.st.Stats().Root
+		for i := range out {
+			out[i] ^= root[i]
+		}
+	}
+	return out
 }

@@ -38,6 +38,7 @@ type outlook struct {
 	reach network.Reachability
 	seen  map[sighter]sighting
 	asked map[sighter]time.Time // when a glimpse was taken
+	blind bool                  // the newest glimpse over QUIC failed
 }
 
 // sighter is who saw this node, and over which transport.
@@ -257,6 +258,13 @@ func (o *outlook) NAT() string {
 		}
 	}
 	return kind
+}
+
+// quicFails reports whether QUIC came to nothing where TCP did not.
+func (o *outlook) quicFails() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.blind
 }
 
 // remapped reports whether the router let packets out by another port than

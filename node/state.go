@@ -110,7 +110,7 @@ func roleOf(ro *pool.Roster, id peer.ID) string {
 
 // notices are things that an owner should know once: no action is needed.
 func (r *replica) notices() []string {
-	out := r.ownerNotices()
+	out := append(r.ownerNotices(), r.links.reunions.Notices(r.id)...)
 	if !r.licence.held() && !r.alone() {
 		out = append(out, "waiting for a member to compare with; until then nothing that was changed here is published")
 	}
@@ -176,8 +176,8 @@ func (r *replica) member(m pool.Member, heads []event.Head) Member {
 func (r *replica) missingAt(rep *report, heads []event.Head) Amount {
 	a := rep.Wanted
 	for _, h := range heads {
-		have := rep.Heads[h.Writer]
-		if have >= h.Seq || h.Writer.Node == rep.Node {
+		have, said := rep.seq(h.Writer)
+		if !said || have >= h.Seq || h.Writer.Node == rep.Node {
 			continue
 		}
 		files, bytes := r.publishedSince(h.Writer, have, h.Seq)

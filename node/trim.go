@@ -24,6 +24,8 @@ const (
 	// there, though it may look alive here.
 	atOnce       = 5 * time.Second
 	probeWait    = 3 * time.Second
+	probeEvery   = 5 * time.Second
+	busyFor      = 45 * time.Second // a dead link would be noticed by then anyhow
 	strangerTime = 2 * time.Minute
 )
 
@@ -158,10 +160,30 @@ func (l *links) Probe(ctx context.Context) {
 	_ = g.Wait() // there is no error
 }
 
+// probeDue asks wanted links for a sign of life while this node has something
+// to tell. A link whose packets are dropped looks alive for half a minute and,
+// when the way is free again, waits as long once more before it resends; one
+// that does not answer is replaced. Idle links cost nothing.
+func (l *links) probeDue(ctx context.Context, g *errgroup.Group) {
+	now := time.Now()
+	if beat := l.pulse(); beat != l.beat {
+		l.beat, l.busyTill = beat, now.Add(busyFor)
+	}
+	if now.After(l.busyTill) {
+		return
+	}
+	for _, p := range l.want() {
+		conns := l.host.Network().ConnsToPeer(p)
+		if len(conns) == 0 || now.Sub(l.probed[p]) < probeEvery {
+			continue
+		}
+		l.probed[p] = now
+		g.TryGo(func() error { l.probe(ctx, bestLink(conns)); return nil })
+	}
+}
+
 func (l *links) probe(ctx context.Context, c network.Conn) {
-	ok := alive(ctx, c)
-	l.log.Debug("link probed", "peer", c.RemotePeer(), "addr", c.RemoteMultiaddr(), "alive", ok)
-	if !ok && ctx.Err() == nil {
+	if !alive(ctx, c) && ctx.Err() == nil {
 		l.log.Debug("dead link closed", "peer", c.RemotePeer(), "addr", c.RemoteMultiaddr())
 		_ = c.Close() // it is dead
 	}

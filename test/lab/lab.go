@@ -310,6 +310,7 @@ type Status struct {
 		NeedsYou              int                          `json:"needs_you"`
 		Conflicts, Held       int
 		Problems              []struct{ Path, Code, Message, Hint string }
+		Notices               []string
 		Members               []struct {
 			ID, Name, Role string
 			Online         bool
