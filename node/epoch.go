@@ -41,15 +41,9 @@ func (r *replica) openEpoch(found evidence) error {
 	return nil
 }
 
-// newEpoch makes this node write as a new writer from now on: what it signed
-// before may go on existing elsewhere without being known here.
-func (r *replica) newEpoch(why string) error {
-	r.disk.Lock()
-	defer r.disk.Unlock()
-	return r.newEpochLocked(why)
-}
-
-// newEpochLocked is newEpoch where the caller holds the disk.
+// newEpochLocked makes this node write as a new writer from now on: what it
+// signed before may go on existing elsewhere without being known here. The
+// caller holds the disk.
 func (r *replica) newEpochLocked(why string) error {
 	before, e := r.writer.Epoch, r.nextEpoch()
 	if before != 0 {
