@@ -44,7 +44,8 @@ type Machine struct {
 
 	run *process // nil: it is off
 
-	forgetful bool // it has lost its state once
+	peers     []string // addresses that are always tried: there is no discovery here
+	forgetful bool     // it has lost its state once
 }
 
 // process is one run of a machine's node.
@@ -87,6 +88,7 @@ func (m *Machine) Start() error {
 	p.node, err = node.New(node.Config{
 		Home: h, Log: m.log, DHT: "off", MDNS: "off", Relay: "off", Name: m.Name,
 		Listen: []string{"/ip4/127.0.0.1/udp/0/quic-v1"}, // not used: Ground.Host listens
+		Peers:  m.peers,
 		Ground: node.Ground{Host: m.host, Disk: p.disk, Rescan: rescan},
 	})
 	if err != nil {
@@ -176,6 +178,9 @@ func (p *process) closeDisks() error {
 	return err
 }
 
+// listens is where the node listens.
+func (m *Machine) listens() string { return fmt.Sprintf("/ip4/%s/udp/%d/quic-v1", m.Addr, port) }
+
 // host makes a libp2p host with QUIC on the simulated network.
 func (m *Machine) host(key crypto.PrivKey) (host.Host, error) {
 	rm, err := rcmgr.NewResourceManager(rcmgr.NewFixedLimiter(rcmgr.InfiniteLimits), rcmgr.WithMetricsDisabled())
@@ -186,7 +191,7 @@ func (m *Machine) host(key crypto.PrivKey) (host.Host, error) {
 		libp2p.Identity(key),
 		libp2p.DisableMetrics(),
 		libp2p.ResourceManager(rm),
-		libp2p.ListenAddrStrings(fmt.Sprintf("/ip4/%s/udp/%d/quic-v1", m.Addr, port)),
+		libp2p.ListenAddrStrings(m.listens()),
 		libp2p.Transport(quic.NewTransport),
 		libp2p.DisableRelay(),
 		libp2p.DisableIdentifyAddressDiscovery(),

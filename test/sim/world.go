@@ -70,6 +70,13 @@ func newWorld(p Plan, base string) *World {
 	for i := range p.Machines {
 		w.machines = append(w.machines, NewMachine(i, base, w.net, p.Log))
 	}
+	for _, m := range w.machines {
+		for _, o := range w.machines {
+			if o != m {
+				m.peers = append(m.peers, o.listens())
+			}
+		}
+	}
 	return w
 }
 
@@ -324,21 +331,12 @@ func (w *World) heal() error {
 
 // judge waits for the folders to be equal, and then looks whether they are right, and stay so.
 func (w *World) judge() error {
-	end := time.Now().Add(patience)
-	why := w.unequal()
-	for ; why != "" && time.Now().Before(end); why = w.unequal() {
-		time.Sleep(look)
-	}
-	if why != "" {
+	if why := w.await(patience); why != "" {
 		return fmt.Errorf("the folders are not equal after %v:\n%s", patience, why)
 	}
 	w.say("all are equal")
 	time.Sleep(calm)
-	why = w.unequal()
-	for end := time.Now().Add(rescan); why != "" && time.Now().Before(end); why = w.unequal() {
-		time.Sleep(time.Second) // somebody may be looking at its folder just now
-	}
-	if why != "" {
+	if why := w.await(2 * calm); why != "" {
 		return fmt.Errorf("the folders did not stay equal:\n%s", why)
 	}
 	t, err := ReadTree(w.machines[0].Dir)
@@ -351,35 +349,61 @@ func (w *World) judge() error {
 	return nil
 }
 
-// unequal says how the folders, or what the nodes say of them, differ; "" where they do not.
-func (w *World) unequal() string {
+// await waits until all are equal and at rest, and says why they are not where that takes too long. Content that nobody
+// has any more may be wanted for ever: its last holder has overwritten or deleted it after it was told of. Whether it was
+// rightly given up is the model's to say.
+func (w *World) await(patience time.Duration) string {
+	end, since := time.Now().Add(patience), time.Time{}
+	for {
+		why, lacking := w.unequal()
+		switch {
+		case why == "" || time.Now().After(end):
+			return why
+		case !lacking:
+			since = time.Time{}
+		case since.IsZero():
+			since = time.Now()
+		case time.Since(since) > calm:
+			w.say("nobody has any more what is wanted")
+			return ""
+		}
+		time.Sleep(look)
+	}
+}
+
+// unequal says how the folders, or what the nodes say of them, differ; "" where they do not. lacking: in
+// nothing but that all want content.
+func (w *World) unequal() (why string, lacking bool) {
 	first, err := ReadTree(w.machines[0].Dir)
 	if err != nil {
-		return err.Error()
+		return err.Error(), false
 	}
 	var out []string
 	root := ""
+	lacking = true
 	for _, m := range w.machines {
 		t, err := ReadTree(m.Dir)
 		if err != nil {
-			return err.Error()
+			return err.Error(), false
 		}
 		for _, line := range first.Diff(t) {
+			lacking = false
 			out = append(out, w.machines[0].Name+" and "+m.Name+": "+line)
 		}
 		p, err := m.pool()
 		if err != nil {
-			return err.Error()
+			return err.Error(), false
 		}
 		if root == "" {
 			root = p.Root
 		}
+		lacking = lacking && p.Root == root && p.WantedHere.Files > 0 && p.State == "fetching"
 		if p.Root != root || p.State != "in_sync" {
 			out = append(out, fmt.Sprintf("%s is %s %s at %.8s, wants %d, problems %+v, notices %v",
 				m.Name, p.State, p.HaltedWhy, p.Root, p.WantedHere.Files, p.Problems, p.Notices))
 		}
 	}
-	return strings.Join(out, "\n")
+	return strings.Join(out, "\n"), lacking
 }
 
 // pool is what the node says of its pool.
