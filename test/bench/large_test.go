@@ -77,7 +77,7 @@ func TestDirectoryRename(t *testing.T) {
 	}
 	start, before := time.Now(), spent(t, a, b)
 	a.OK(os.Rename(beside(a, "dir"), a.Path("dir")))
-	end := until(t, "1,000 files", 2*time.Minute, 20*time.Millisecond, func() bool {
+	end := until(t, "1,000 files", 2*time.Minute, 100*time.Millisecond, func() bool {
 		return pool(t, b).Files == files && settled(t, a, b)
 	})
 	use := spent(t, a, b).since(before)

@@ -24,7 +24,7 @@ func TestSmallFiles(t *testing.T) {
 	stop := profile(t, "small", a, b)
 	before, start := spent(t, a, b), time.Now()
 	a.OK(os.Rename(beside(a, "tree"), a.Path("tree")))
-	end := until(t, "10,000 files", 2*time.Minute, 20*time.Millisecond, func() bool {
+	end := until(t, "10,000 files", 2*time.Minute, 100*time.Millisecond, func() bool {
 		return pool(t, b).Files == files && settled(t, a, b)
 	})
 	use := spent(t, a, b).since(before)
