@@ -16,7 +16,7 @@ func (d *DB) SetFormat(v uint64) error {
 func (d *DB) Flush() error { return d.pebble.Flush() }
 
 // Tables are the letters of the tables whose rows follow from others, and which Verify repairs.
-const Tables = "tiduqcb"
+const Tables = "tiduqcbma"
 
 // Rows are the keys of a table.
 func (p *Pool) Rows(table byte) (keys []string, err error) {
@@ -75,6 +75,14 @@ func (p *Pool) Decode(row []byte) []error {
 	_, err = pathOf(append(make([]byte, len(p.space)+1), row...))
 	add(err)
 	_, err = refOf(append(make([]byte, len(p.space)+1), row...))
+	add(err)
+	_, err = rangeOf(append(make([]byte, len(p.space)+1), row...))
+	add(err)
+	_, err = parseSum(row)
+	add(err)
+	_, _, err = itemOf(append(make([]byte, len(p.space)+1), row...), row)
+	add(err)
+	_, _, err = p.writers.extraOf(append(make([]byte, len(p.space)+1), row...), row)
 	add(err)
 	return errs
 }

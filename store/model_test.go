@@ -186,6 +186,7 @@ func (w *world) check(r *rapid.T) {
 		r.Fatalf("Stats (-want +got):\n%s", diff)
 	}
 	w.checkNeeds(r)
+	w.checkSet(r)
 	for wr, seq := range w.model.heads {
 		if h, _ := w.pool.Head(wr); h.Seq != seq {
 			r.Fatalf("Head(%v) = %d, want %d", wr, h.Seq, seq)

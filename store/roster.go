@@ -125,7 +125,7 @@ func (c *change) void() error {
 	if len(lost) == 0 {
 		return nil
 	}
-	return c.refold(lost)
+	return c.refold(lost, true)
 }
 
 // forked says whether the log of w has a branch, which may reach further than its head.
@@ -170,8 +170,9 @@ func (c *change) segments(prefix []byte, f func(key []byte, s event.Segment) err
 	})
 }
 
-// refold computes the states of the paths anew, from all segments that count.
-func (c *change) refold(paths map[event.Path]bool) error {
+// refold computes the states of the paths anew, from all events that count. With void, files that lie here because of some that
+// do not count any more lose their rows.
+func (c *change) refold(paths map[event.Path]bool, void bool) error {
 	states := make(map[event.Path]event.State, len(paths))
 	err := c.segments(c.p.space.table(nil, tabLog), func(_ []byte, s event.Segment) error {
 		if c.facts.roster.MayWrite(s.Writer, s.Last()) != nil {
@@ -201,7 +202,7 @@ func (c *change) refold(paths map[event.Path]bool) error {
 		if err != nil {
 			return err
 		}
-		n.now.state, n.moved, n.void = states[path], true, true
+		n.now.state, n.moved, n.void = states[path], true, void
 	}
 	return nil
 }

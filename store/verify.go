@@ -35,7 +35,7 @@ const (
 	noteBlock   = "manifest block belongs to no content"
 	noteItem    = "item of state reconciliation is not that of the state"
 	noteRange   = "sum of state reconciliation is not that of its items"
-	noteLost    = "tree row cannot be read: the state is to come back from members"
+	noteLost    = "state of a path is lost or cannot be read"
 )
 
 // Verify counts everything anew from the rows that say it first: states, the index, the logs. It returns where what
@@ -49,7 +49,10 @@ func (p *Pool) Verify(repair bool) ([]Fault, error) {
 	if !repair {
 		return p.look()
 	}
-	var all []Fault
+	all, err := p.restore()
+	if err != nil {
+		return all, wrap("restore states", err)
+	}
 	for range maxRepairs { // one may bring out the next, such as a wrong count one level up
 		var found []Fault
 		mended := false

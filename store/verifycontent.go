@@ -77,6 +77,9 @@ func (a *audit) list(path event.Path, root chunker.ID) (chunker.Manifest, error)
 		return m, err
 	}
 	h, _, err := a.p.haveFrom(a.r, path)
+	if errors.Is(err, ErrCorrupt) {
+		return m, ErrNoManifest // its row of the tree is a fault of its own
+	}
 	if err != nil {
 		return m, err
 	}

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"slices"
+	"strings"
 
 	"github.com/bwaklog/meerkat/event"
 )
@@ -87,6 +89,55 @@ func (p *Pool) Scrub(ctx context.Context) ([]Fault, error) {
 		return nil, wrap("recount states", err)
 	}
 	return p.Verify(true)
+}
+
+// restore brings back the states that the set has an item of and the tree does not say, as the logs say them. What the logs do
+// not hold either is left to members.
+func (p *Pool) restore() (faults []Fault, err error) {
+	lost := map[event.Path]bool{}
+	err = p.change("drop rows that cannot be read", func(c *change) error { return c.lostStates(lost) })
+	if err != nil || len(lost) == 0 {
+		return nil, err
+	}
+	for path := range lost {
+		faults = append(faults, Fault{path, noteLost})
+	}
+	slices.SortFunc(faults, func(a, b Fault) int { return strings.Compare(string(a.Path), string(b.Path)) })
+	faults = faults[:min(len(faults), maxFaults)]
+	err = p.change("fold anew", func(c *change) error { return c.refold(lost, false) })
+	if isDamage(err) {
+		err = nil // of a log: the audit says so
+	}
+	return faults, err
+}
+
+// lostStates adds to lost the paths whose row of the tree is not what their item says, and deletes rows that cannot be read.
+func (c *change) lostStates(lost map[event.Path]bool) error {
+	err := scan(c.p.db.pebble, c.p.space.table(nil, tabTree), func(key, row []byte) error {
+		if _, err := c.p.writers.readEntry(row); err == nil {
+			return nil
+		}
+		path, err := pathOf(key)
+		if err != nil {
+			return err
+		}
+		lost[path] = true
+		return c.b.Delete(key, nil)
+	})
+	if err != nil {
+		return err
+	}
+	return scan(c.p.db.pebble, c.p.space.table(nil, tabItem), func(key, row []byte) error {
+		_, path, err := itemOf(key, row)
+		if err != nil || lost[path] {
+			return nil // the audit deletes what is no item
+		}
+		e, err := c.p.entryFrom(c.p.db.pebble, path)
+		if err == nil && !bytes.Equal(stateItem(path, e), row) {
+			lost[path] = true
+		}
+		return err
+	})
 }
 
 // recount tells whether tree, items and sums agree.
