@@ -79,13 +79,19 @@ func newHost(t testing.TB, more ...libp2p.Option) (host.Host, crypto.PrivKey) {
 
 func (w *world) node(c pubsub.Config, more ...libp2p.Option) *node {
 	w.t.Helper()
+	return w.nodeOf(c, func(b *book) pubsub.Log { return b }, more...)
+}
+
+// nodeOf makes a node whose log is what wrap makes of its book.
+func (w *world) nodeOf(c pubsub.Config, wrap func(*book) pubsub.Log, more ...libp2p.Option) *node {
+	w.t.Helper()
 	h, key := newHost(w.t, more...)
 	f, err := pubsub.New(h, c)
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	n := &node{book: newBook(h.ID(), w.pool, w.admin.GetPublic()), t: w.t, host: h, feed: f, key: key, me: event.Writer{Node: h.ID(), Epoch: 1}}
-	if err := f.Join(n.book); err != nil {
+	if err := f.Join(wrap(n.book)); err != nil {
 		w.t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())

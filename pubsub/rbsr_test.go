@@ -134,14 +134,14 @@ func (s *states) take(t turn) error {
 	return s.Supplement(context.Background(), "", t.events)
 }
 
-// session is what one cost.
-type session struct {
+// cost is what a session took.
+type cost struct {
 	trips, bytes, frame int // frame: the longest one
 	cut                 bool
 }
 
 // pass sends a message over the wire and back.
-func (c *session) pass(m any) (any, error) {
+func (c *cost) pass(m any) (any, error) {
 	raw, err := encode(m)
 	if err != nil {
 		return nil, err
@@ -152,7 +152,7 @@ func (c *session) pass(m any) (any, error) {
 }
 
 // converse has a and b reconcile as trade does, over real frames.
-func converse(a, b *states) (c session, err error) {
+func converse(a, b *states) (c cost, err error) {
 	nonce := [nonceSize]byte{1, 2, 3}
 	sides, sets := [2]*side{newSide(a, nonce), newSide(b, nonce)}, [2]*states{a, b}
 	o := opening{nonce: nonce}

@@ -13,22 +13,30 @@ import (
 	"github.com/bwaklog/meerkat/event"
 )
 
-// reconcileWith begins a session of /meerkat/rbsr/1 with p and sees it through. It tells whether more differs than went into it.
-func (r *room) reconcileWith(ctx context.Context, p peer.ID) (cut bool, err error) {
+// session is how one of /meerkat/rbsr/1 went.
+type session struct {
+	cut   bool  // more differs than went into it
+	trips int   // round trips
+	bytes int64 // of frames, both ways
+}
+
+// reconcileWith begins a session of /meerkat/rbsr/1 with p and sees it through.
+func (r *room) reconcileWith(ctx context.Context, p peer.ID) (session, error) {
 	octx, cancel := context.WithTimeout(network.WithNoDial(ctx, "reconcile"), openPatience)
 	defer cancel()
 	s, err := r.f.host.NewStream(network.WithAllowLimitedConn(octx, "reconcile"), p, StateProtocol)
 	if err != nil {
-		return false, fmt.Errorf("reconcile with %s: %w", p, err)
+		return session{}, fmt.Errorf("reconcile with %s: %w", p, err)
 	}
 	x := newExchange(r.f, s)
 	stop := context.AfterFunc(ctx, x.cut)
 	defer stop()
-	cut, err = x.openState(ctx, r)
+	held, err := x.openState(ctx, r)
+	held.bytes = x.in.Load() + x.out.Load()
 	if err = x.part(err); err != nil {
-		return cut, fmt.Errorf("reconcile with %s: %w", p, err)
+		return held, fmt.Errorf("reconcile with %s: %w", p, err)
 	}
-	return cut, nil
+	return held, nil
 }
 
 // part ends the stream of a session.
@@ -45,25 +53,26 @@ func (x *exchange) part(err error) error {
 }
 
 // openState is the side that began.
-func (x *exchange) openState(ctx context.Context, r *room) (cut bool, err error) {
+func (x *exchange) openState(ctx context.Context, r *room) (held session, err error) {
 	if err := x.attach(r); err != nil {
-		return false, err
+		return held, err
 	}
 	if err := x.member(); err != nil {
-		return false, err
+		return held, err
 	}
 	x.admitted.Store(true)
 	o := opening{pool: r.id}
 	_, _ = rand.Read(o.nonce[:]) // never fails
 	sd := newSide(r.log, o.nonce)
 	if o.prints, err = sd.prints(event.Range{}); err != nil {
-		return false, err
+		return held, err
 	}
 	if err := x.send(o); err != nil {
-		return false, err
+		return held, err
 	}
-	err = x.trade(ctx, sd)
-	return sd.cut, err
+	held.trips, err = x.trade(ctx, sd)
+	held.cut = sd.cut
+	return held, err
 }
 
 // answerState is the other side.
@@ -97,23 +106,24 @@ func (x *exchange) serveState(ctx context.Context) error {
 	if over, err := x.say(sd); over || err != nil {
 		return err
 	}
-	return x.trade(ctx, sd)
+	_, err = x.trade(ctx, sd)
+	return err
 }
 
-// trade takes turns until one has nothing to say.
-func (x *exchange) trade(ctx context.Context, sd *side) error {
-	for range maxTurns / 2 {
+// trade takes turns until one has nothing to say, and counts how often it had to wait for the other side.
+func (x *exchange) trade(ctx context.Context, sd *side) (trips int, err error) {
+	for trips = 1; trips <= maxTurns/2; trips++ {
 		if over, err := x.hear(ctx, sd); over || err != nil {
-			return err
+			return trips, err
 		}
 		if err := x.member(); err != nil {
-			return err
+			return trips, err
 		}
 		if over, err := x.say(sd); over || err != nil {
-			return err
+			return trips, err
 		}
 	}
-	return bad("more than %d turns", maxTurns)
+	return trips, bad("more than %d turns", maxTurns)
 }
 
 // say sends what sd has to say; over: it was nothing, and no answer comes.

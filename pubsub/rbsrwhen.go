@@ -112,10 +112,10 @@ func (r *room) settle(ctx context.Context, p peer.ID) error {
 		return nil
 	}
 	before := r.log.Summary()
-	cut, err := r.reconcileWith(ctx, p)
+	held, err := r.reconcileWith(ctx, p)
 	news := r.log.Summary() != before
-	r.held(p, cut && news, time.Now())
-	r.f.log.Debug("reconciled", "pool", r.id, "peer", p, "news", news, "more", cut, "err", err)
+	r.held(p, held.cut && news, time.Now())
+	r.f.log.Debug("reconciled", "pool", r.id, "peer", p, "news", news, "more", held.cut, "trips", held.trips, "bytes", held.bytes, "err", err)
 	if news {
 		r.spreadState(p)
 	}
