@@ -32,6 +32,10 @@ e2e *args:
 bench *args:
     MEERKAT_E2E=1 go test -count=1 -v -timeout 40m ./test/bench {{args}}
 
+# a thousand seeded histories of whole nodes in fake time
+sim-nightly seeds="1000":
+    MEERKAT_SIM_SEEDS={{seeds}} go test -count=1 -timeout 4h -run '^TestSim$' ./test/sim
+
 # every fuzz target for a while
 fuzz time="20s":
     FUZZTIME={{time}} .ci/run fuzz
