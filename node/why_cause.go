@@ -66,11 +66,11 @@ func explainOthers(w WhyInfo, behind []WhyMember, now time.Time) (state, cause, 
 func behindWords(m WhyMember, now time.Time) string {
 	switch {
 	case m.State == HoldsUnaware && !m.Online:
-		return fmt.Sprintf("%s has been off since %s and has not heard of it", m.Name, since(m, now))
+		return fmt.Sprintf("%s has not heard of it: it was last seen %s", m.Name, since(m, now))
 	case !m.Online && m.State == HoldsPart:
-		return fmt.Sprintf("%s has %d %% of it and has been off since %s", m.Name, m.Percent, since(m, now))
+		return fmt.Sprintf("%s has %d %% of it and was last seen %s", m.Name, m.Percent, since(m, now))
 	case !m.Online:
-		return fmt.Sprintf("%s has been off since %s%s", m.Name, since(m, now), because(m))
+		return fmt.Sprintf("%s was last seen %s%s", m.Name, since(m, now), because(m))
 	case m.State == HoldsPart:
 		return fmt.Sprintf("%s has %d %% of it%s", m.Name, m.Percent, because(m))
 	case m.State == HoldsNone:
@@ -100,7 +100,7 @@ func behindHint(m WhyMember) string {
 
 func since(m WhyMember, now time.Time) string {
 	if m.LastSeen == nil {
-		return "an unknown time"
+		return "at an unknown time"
 	}
 	return humanize.RelTime(*m.LastSeen, now, "ago", "from now")
 }
@@ -125,12 +125,12 @@ func explainMissing(w WhyInfo, self WhyMember, has, behind []WhyMember, now time
 		rest = fmt.Sprintf("the missing %d %%", 100-self.Percent)
 	}
 	if len(off) > 0 {
-		verb, pron := "holds", "it has"
+		verb, was := "holds", "it was"
 		if len(off) > 1 {
-			verb, pron = "hold", "they have"
+			verb, was = "hold", "they were"
 		}
 		names := strings.Join(off, " and ")
-		return "waiting", fmt.Sprintf("%s; only %s %s %s, and %s been off since %s", here, names, verb, rest, pron, since(last, now)),
+		return "waiting", fmt.Sprintf("%s; only %s %s %s, and %s last seen %s", here, names, verb, rest, was, since(last, now)),
 			"start " + strings.Join(off, " or ") + `; or bring back an older version: "meerkat versions PATH"`
 	}
 	for _, m := range behind {
