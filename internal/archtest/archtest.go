@@ -36,7 +36,6 @@ var floors = map[string][]string{
 	// apart
 	"test/rot":          {"event", "folder", "store"},
 	"internal/archtest": {},
-	"internal/deps":     {}, // holds the module's requirements until every package is there
 }
 
 // guarded are packages of others that only some of ours may import, and why.
@@ -50,9 +49,8 @@ var guarded = []struct {
 }
 
 const (
-	tests    = "test/" // programs and suites over everything: may import anything
-	scaffold = "internal/deps"
-	pb       = "/internal/pb"
+	tests = "test/" // programs and suites over everything: may import anything
+	pb    = "/internal/pb"
 )
 
 // check says what is wrong with pkg importing imports: nothing, or one sentence each.
@@ -96,7 +94,7 @@ func refuse(name, path string) string {
 		return ""
 	}
 	for _, g := range guarded {
-		if (path == g.path || strings.HasPrefix(path, g.path+"/")) && name != scaffold && !slices.Contains(g.by, name) {
+		if (path == g.path || strings.HasPrefix(path, g.path+"/")) && !slices.Contains(g.by, name) {
 			return fmt.Sprintf("%s imports %s, which is for %s only: %s", name, path, strings.Join(g.by, ", "), g.why)
 		}
 	}

@@ -102,7 +102,6 @@ func TestCheck(t *testing.T) {
 		{"gossip in node", m + "node", []string{gossip}, 1},
 		{"below gossip in node", m + "node", []string{gossip + "/pb"}, 1},
 		{"a name that only begins alike", m + "store", []string{host + "x", gossip + "-x"}, 0},
-		{"the scaffold", m + "internal/deps", []string{host, gossip}, 0},
 	} {
 		if got := check(c.pkg, c.imports); len(got) != c.wrong {
 			t.Errorf("%s: %q, want %d complaints", c.what, got, c.wrong)
