@@ -14,6 +14,7 @@ import (
 // error of a callback ends the stream and is returned.
 type Backend interface {
 	Care
+	Guards
 	Net
 
 	// Identity says who the node is and where it listens.

@@ -131,6 +131,7 @@ var careVerbs = map[string]verb{
 func doors() map[string]verb {
 	all := maps.Clone(verbs)
 	maps.Copy(all, careVerbs)
+	maps.Copy(all, heldVerbs)
 	maps.Copy(all, netVerbs)
 	return all
 }

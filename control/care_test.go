@@ -46,6 +46,10 @@ var careDoors = []struct {
 	{"ignore", `ignore "p" "*.\xff" true`, func(ctx context.Context, c *control.Client) (any, error) {
 		return nil, c.AddRule(ctx, node.RuleRequest{Pool: "p", Pattern: "*.\xff", Local: true})
 	}, nil},
+	{"held", `held "p"`, func(ctx context.Context, c *control.Client) (any, error) { return c.Held(ctx, "p") }, []node.HeldInfo{{ID: "x"}}},
+	{"decide", `decide "p" "a\xff" true`, func(ctx context.Context, c *control.Client) (any, error) {
+		return nil, c.DecideHeld(ctx, node.HeldRequest{Pool: "p", ID: "a\xff", Accept: true})
+	}, nil},
 	{"why", `why "p" "a\xff"`, func(ctx context.Context, c *control.Client) (any, error) { return c.Why(ctx, "p", "a\xff") }, node.WhyInfo{Cause: "because"}},
 	{"verify", `verify {Pool:p Path:"a\xff" Repair:true Rate:7}`, func(ctx context.Context, c *control.Client) (any, error) {
 		return nil, c.Verify(ctx, node.VerifyRequest{Pool: "p", Path: "a\xff", Repair: true, Rate: 7}, discard)

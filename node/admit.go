@@ -201,7 +201,8 @@ func (a *Admission) forget(now time.Time) {
 	}
 }
 
-// Answer is what a node said to an Ask. Exactly one of the three is set.
+// Answer is what a node said to an Ask. Exactly one of the three is set, but
+// that with Refused "removed" come the records of the removal.
 // Refused is final: asking again, there or elsewhere, does not help, except
 // that another member may know a pool that this one calls unknown_pool.
 type Answer struct {
@@ -275,9 +276,6 @@ func readAnswer(r *bufio.Reader) (Answer, error) {
 		if err := proto.Unmarshal(b, &m); err != nil {
 			return Answer{}, fmt.Errorf("answer to a join: %w", err)
 		}
-		if m.Verdict != pb.Answer_ADMITTED {
-			return verdict(&m)
-		}
 		for _, raw := range m.Records {
 			rec, err := pool.OpenRecord(raw)
 			if err != nil {
@@ -290,7 +288,7 @@ func readAnswer(r *bufio.Reader) (Answer, error) {
 			return Answer{}, errors.New("answer to a join: the roster is too large")
 		}
 		if !m.More {
-			return out, nil
+			return verdict(&m, out.Records)
 		}
 		if len(m.Records) == 0 {
 			return Answer{}, errors.New("answer to a join: an empty part")
@@ -301,8 +299,11 @@ func readAnswer(r *bufio.Reader) (Answer, error) {
 // passing are refusals that may pass, or that are of one node alone.
 var passing = map[string]bool{"busy": true, "not_admin": true}
 
-func verdict(m *pb.Answer) (Answer, error) {
+// verdict is what an answer comes to. A removed node gets the records of that.
+func verdict(m *pb.Answer, recs []pool.Record) (Answer, error) {
 	switch m.Verdict {
+	case pb.Answer_ADMITTED:
+		return Answer{Records: recs}, nil
 	case pb.Answer_PENDING:
 		return Answer{Pending: true}, nil
 	case pb.Answer_REFUSED:
@@ -310,7 +311,7 @@ func verdict(m *pb.Answer) (Answer, error) {
 		if passing[e.Code] {
 			return Answer{}, e
 		}
-		return Answer{Refused: e}, nil
+		return Answer{Refused: e, Records: recs}, nil
 	}
 	return Answer{}, errors.New("answer to a join: of an unknown kind")
 }

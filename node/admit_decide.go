@@ -120,7 +120,9 @@ func (a *Admission) again(p peer.ID, id []byte) *pb.Answer {
 		return admitted(ro)
 	}
 	if _, ok := ro.Removed(p); ok {
-		return refuse("removed")
+		m := refuse("removed")
+		m.Records = wayOut(ro, p)
+		return m
 	}
 	return refuse("unknown_pool")
 }

@@ -318,6 +318,10 @@ func TestMemberGetsItsRosterAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if last := len(got.Records) - 1; last < 0 || got.Records[last].Act != pool.Remove || got.Records[last].Node != b.host.ID() {
+		t.Errorf("a removed member gets %d records, want those up to its removal", last+1)
+	}
+	got.Records = nil
 	wantRefused(t, "after its removal", got, "removed")
 }
 

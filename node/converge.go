@@ -166,7 +166,7 @@ func (r *replica) workOff(ctx context.Context, b *blockade) (all, left int, err 
 func (r *replica) round(ctx context.Context, needs []store.Need, try func(store.Need) bool) (did, waits int, err error) {
 	var o order
 	for _, n := range needs {
-		if n.Reason == reasonIgnored {
+		if n.Reason == reasonIgnored || n.Reason == reasonHeld && r.holdBursts() || n.Reason == reasonLocal && !r.mayWrite() {
 			continue
 		}
 		if !try(n) || r.flights.on(n.Path) {
@@ -208,6 +208,9 @@ func (o *order) add(r *replica, n store.Need) error {
 	v := view.Value
 	if on, _ := r.fold.Ignored(n.Path, v.Kind == event.Dir || have.Known.Value.Kind == event.Dir); on {
 		return r.st.SetReason(n.Path, reasonIgnored, "")
+	}
+	if r.holdsNeed(view, have, known) {
+		return r.st.SetReason(n.Path, reasonHeld, "its author changed very much in a short time")
 	}
 	w := folder.Want{
 		Path: n.Path, Value: v,

@@ -96,6 +96,8 @@ func (r *replica) rosterChanged() {
 	r.links.poke.poke()
 	r.reportNow.poke()
 	r.emit("pool.members", "", r.self, "")
+	r.expel()
+	r.judgeSelf()
 }
 
 // Summary is the digest of the pool's state.
@@ -126,6 +128,7 @@ func (r *replica) Append(_ context.Context, from peer.ID, raws [][]byte) error {
 	if res.New > 0 {
 		err = errors.Join(err, r.forksIn(segs), r.seenSelf(mine))
 		r.tell(segs)
+		r.watchBursts(segs)
 		r.mu.Lock()
 		r.recent += res.New
 		r.mu.Unlock()

@@ -68,7 +68,7 @@ func (h *Home) NoteJoin(r JoinRequest) (PendingJoin, error) {
 	if len(waiting) >= maxPending {
 		return PendingJoin{}, trouble("busy", nil, "%d joins are waiting already", len(waiting))
 	}
-	if err := h.CheckDir(j.Dir); err != nil {
+	if err := h.CheckDir(j.Dir); err != nil && !h.goesBack(j.Dir) {
 		return PendingJoin{}, err
 	}
 	j.Key = pendingPrefix + token()
@@ -91,7 +91,7 @@ func (h *Home) checkTarget(j PendingJoin) error {
 	if err != nil {
 		return poolTrouble(err)
 	}
-	if h.hasPool(tk.Pool) {
+	if _, out := h.left(tk.Pool); h.hasPool(tk.Pool) && !out {
 		return trouble("already_member", nil, "this node is in the pool %q already", tk.PoolName)
 	}
 	if time.Now().After(tk.Expires) {

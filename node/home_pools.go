@@ -85,6 +85,9 @@ func (h *Home) EnterPool(ro *pool.Roster, dir string) (PoolInfo, error) {
 	if _, ok := ro.Member(h.id); !ok {
 		return PoolInfo{}, trouble("removed", nil, "this node is not a member of %q", ro.Name())
 	}
+	if p, ok := h.left(ro.ID()); ok {
+		return h.reenter(p, ro, dir)
+	}
 	if h.hasPool(ro.ID()) {
 		return PoolInfo{}, trouble("folder_taken", nil, "this node has the pool %q already", ro.Name())
 	}

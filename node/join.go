@@ -278,11 +278,18 @@ func (j *joiner) enter(job *joinJob, recs []pool.Record) (PoolInfo, error) {
 	if job.ticket != nil && ro.ID() != job.ticket.Pool {
 		return PoolInfo{}, errors.New("the roster that came with the admission is another pool's")
 	}
+	_, again := j.n.home.left(ro.ID())
 	info, err := j.n.home.EnterPool(ro, job.Dir)
 	if err != nil {
 		return PoolInfo{}, err
 	}
-	return info, j.n.start(ro.ID(), info.Path)
+	if err := j.n.start(ro.ID(), info.Path); err != nil {
+		return PoolInfo{}, err
+	}
+	if r := j.n.find(ro.ID()); r != nil && again {
+		r.rosterChanged() // it ran all the time, shut out
+	}
+	return info, nil
 }
 
 // finish ends a join: it is not tried again.

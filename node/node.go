@@ -321,6 +321,9 @@ func (n *Node) wanted() []peer.ID {
 	seen := map[peer.ID]bool{n.self: true}
 	var out []peer.ID
 	for _, r := range n.all() {
+		if r.amOut() {
+			continue
+		}
 		for _, m := range r.st.Roster().Members() {
 			if !seen[m.ID] {
 				seen[m.ID] = true

@@ -76,6 +76,10 @@ func (r *replica) allProblems() []Problem {
 // hintOf says what a person can do about a reason.
 func hintOf(reason string) string {
 	switch reason {
+	case reasonLocal:
+		return "ask an admin for the role writer, or put back the pool's version"
+	case reasonHeld:
+		return `"meerkat held" shows it, and takes your decision`
 	case "disk_full":
 		return "free some space; it goes on by itself"
 	case "read_only":

@@ -168,7 +168,11 @@ func (r *replica) commitChanges(tx store.Tx, changes []change) error {
 		changes, drafts = r.unsaid(changes)
 	}
 	if len(drafts) > 0 && !r.mayWrite() {
-		changes, drafts = r.refuse(changes), nil
+		var err error
+		if changes, tx.Reasons, err = r.refuse(changes); err != nil {
+			return err
+		}
+		drafts = nil
 	}
 	segs, leaves, err := r.seal(drafts)
 	if err != nil {
@@ -187,24 +191,6 @@ func (r *replica) commitChanges(tx store.Tx, changes []change) error {
 		}
 	}
 	return r.commit(tx)
-}
-
-// refuse keeps local edits of a node that may not write out of the pool and
-// tells about them.
-func (r *replica) refuse(changes []change) []change {
-	kept := changes[:0:0]
-	for _, c := range changes {
-		if c.draft == nil {
-			kept = append(kept, c)
-			continue
-		}
-		r.setProblem(Problem{
-			Path: string(c.seen.Path), Code: "local_edit",
-			Message: "changed here, but this node's role may not change the pool",
-			Hint:    "ask an admin for the role writer, or put back the pool's version",
-		})
-	}
-	return kept
 }
 
 // unsaid leaves out the changes that cannot be signed, and tells about them.

@@ -48,9 +48,12 @@ type replica struct {
 	exclusive bool
 	past      *ancestors // nil until a scan needs it
 
-	stateDir string
-	began    time.Time // of this run
-	licence  licence
+	stateDir   string
+	again      func(context.Context, peer.ID, event.PoolID) (Answer, error)
+	expel      func()      // closes the links to those who were removed
+	holdBursts func() bool // as safety.hold_bursts says now
+	began      time.Time   // of this run
+	licence    licence
 
 	reserve int64
 	ground  Ground
@@ -59,31 +62,34 @@ type replica struct {
 	closed  bool
 	watcher *folder.Watcher
 
-	scanNow, applyNow, reportNow, pruneNow, mendNow nudge
+	scanNow, applyNow, reportNow, pruneNow, mendNow, fateNow nudge
 
 	settings func() Settings
 	care     care
 	pauses   *pauses // the node's
 
-	mu       sync.Mutex
-	dirty    map[event.Path]bool // to be scanned; true: with everything below
-	full     bool                // a full scan is due
-	waiting  []chan struct{}     // closed after the next full turn of the scan loop
-	scanning bool
-	problems map[event.Path]Problem // found by scanning
-	halted   string
-	index    *Progress
-	fetch    *Progress
-	fetches  int // under way
-	applying bool
-	first    bool // the first scan of this run is done
-	conflict map[event.Path]time.Time
-	lastEdit time.Time
-	recent   int // events that came in since the last converge
-	partials map[chunker.ID]*openFile
-	forks    map[event.Writer]fork
-	sent     stamps        // of reports
-	told     []ownerNotice // nil: not read yet
+	mu        sync.Mutex
+	dirty     map[event.Path]bool // to be scanned; true: with everything below
+	full      bool                // a full scan is due
+	waiting   []chan struct{}     // closed after the next full turn of the scan loop
+	scanning  bool
+	problems  map[event.Path]Problem // found by scanning
+	halted    string
+	index     *Progress
+	fetch     *Progress
+	fetches   int // under way
+	applying  bool
+	first     bool // the first scan of this run is done
+	conflict  map[event.Path]time.Time
+	lastEdit  time.Time
+	recent    int // events that came in since the last converge
+	partials  map[chunker.ID]*openFile
+	forks     map[event.Writer]fork
+	refusedBy peer.ID
+	holds     holds
+	bursts    map[peer.ID]*burst
+	sent      stamps        // of reports
+	told      []ownerNotice // nil: not read yet
 
 	copies   int // conflict copies in the tree whose root is copiesOf
 	copiesOf event.Hash
@@ -110,10 +116,12 @@ func (n *Node) newReplica(id event.PoolID, dir string, st *store.Pool) *replica 
 		blame: func(p peer.ID, err error) { n.blame(id, p, err) },
 		id:    id, path: dir, self: n.self, key: n.home.Key(), st: st, feed: n.feed, swarm: n.swarm,
 		links: n.links, clock: n.clock, log: n.log, note: n.diary.add, addrs: n.publicAddrs,
-		scanNow: newNudge(), applyNow: newNudge(), reportNow: newNudge(), mendNow: newNudge(), pruneNow: newNudge(),
+		scanNow: newNudge(), applyNow: newNudge(), reportNow: newNudge(), mendNow: newNudge(), fateNow: newNudge(), pruneNow: newNudge(),
 		settings: n.home.Settings, pauses: &n.pauses, opened: make(chan struct{}),
 		dirty: map[event.Path]bool{}, problems: map[event.Path]Problem{},
 		conflict: map[event.Path]time.Time{}, partials: map[chunker.ID]*openFile{},
+		holdBursts: func() bool { return n.home.Settings().HoldBursts },
+		again:      n.admit.AskAgain, expel: n.expel,
 		stateDir: n.home.StateDir(), began: time.Now(), licence: newLicence(), ground: n.conf.Ground,
 	}
 }
@@ -141,6 +149,8 @@ func (r *replica) loops(ctx context.Context, found evidence) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return r.earn(ctx, found) })
 	g.Go(func() error { return r.mend(ctx) })
+	g.Go(func() error { return r.learnFate(ctx) })
+	g.Go(func() error { return r.guard(ctx) })
 	g.Go(func() error { return r.watch(ctx) })
 	g.Go(func() error { return r.scanLoop(ctx) })
 	g.Go(func() error { return r.convergeLoop(ctx) })
@@ -226,12 +236,29 @@ func (r *replica) halt(why string) {
 
 // guarded reports whether the folder may be touched, and halts the pool if not.
 func (r *replica) guarded() bool {
+	if r.amOut() {
+		r.halt(textRemoved)
+		return false
+	}
 	if err := r.fold.Check(); err != nil {
 		r.halt(err.Error())
 		return false
 	}
 	r.halt("")
 	return true
+}
+
+// guard looks at the folder now and then, so that it is noticed when it goes
+// and when it comes back, though nothing else happens.
+func (r *replica) guard(ctx context.Context) error {
+	for sleep(ctx, guardEvery) {
+		before := r.haltedWhy()
+		if r.guarded() && before != "" {
+			r.markAll() // who knows what happened meanwhile
+			r.applyNow.poke()
+		}
+	}
+	return nil
 }
 
 func (r *replica) name() string {

@@ -97,7 +97,7 @@ func (r *replica) rulesChanged() {
 // scan runs one scan and publishes what it finds.
 func (r *replica) scan(ctx context.Context, dirty []folder.Dirty, all bool) error {
 	defer r.forgetPast()
-	b := batch{ctx: ctx, r: r, since: time.Now(), fresh: true}
+	b := batch{ctx: ctx, r: r, all: all, since: time.Now(), fresh: true}
 	if err := r.st.HaveDir("", func(string, store.Have) bool { b.fresh = false; return false }); err != nil {
 		return err
 	}
@@ -114,6 +114,9 @@ func (r *replica) scan(ctx context.Context, dirty []folder.Dirty, all bool) erro
 		return err
 	}
 	r.keepProblems(problems, dirty, all)
+	if all {
+		return r.scanSettled(b.back)
+	}
 	return nil
 }
 
@@ -121,6 +124,8 @@ func (r *replica) scan(ctx context.Context, dirty []folder.Dirty, all bool) erro
 type batch struct {
 	ctx   context.Context // of the scan
 	r     *replica
+	all   bool // everything is looked at
+	back  int  // gone, and held back
 	seen  []folder.Seen
 	gone  []folder.Seen
 	bytes int64
@@ -180,8 +185,12 @@ func (b *batch) flush(gone bool) error {
 		seen = append(seen, b.held...)
 		b.held = nil
 	}
-	if gone {
-		seen = append(seen, b.gone...)
+	if gone && len(b.gone) > 0 {
+		pass, back, err := b.r.sift(b, seen)
+		if err != nil {
+			return err
+		}
+		seen, b.back = append(seen, pass...), b.back+back
 		b.gone = nil
 	}
 	b.seen, b.bytes, b.since = nil, 0, time.Now()
@@ -204,7 +213,8 @@ func (r *replica) index0() folder.Index {
 			h, ok, err := r.st.Have(p)
 			return folderKnown(h), ok, err
 		},
-		Hint: r.classHint, Manifest: r.st.Manifest,
+		Accept: r.acceptsMount,
+		Hint:   r.classHint, Manifest: r.st.Manifest,
 	}
 }
 
@@ -220,6 +230,7 @@ func folderKnown(h store.Have) folder.Known {
 func (r *replica) watched(b folder.Batch) {
 	r.mu.Lock()
 	r.full = r.full || b.All
+	r.holds.witness(b, r.watcher.Degraded())
 	for _, d := range b.Dirty {
 		r.dirty[d.Path] = r.dirty[d.Path] || d.Below
 	}
@@ -273,6 +284,9 @@ func (r *replica) scanDone(waiting []chan struct{}, all bool) {
 	r.mu.Lock()
 	first := all && !r.first
 	r.first, r.scanning = r.first || all, false
+	if len(r.dirty) == 0 {
+		clear(r.holds.seen)
+	}
 	r.mu.Unlock()
 	for _, c := range waiting {
 		close(c)

@@ -86,6 +86,7 @@ func (r *replica) status() PoolStatus {
 		WantedHere: f.wanted, Problems: r.allProblems(), Members: r.members(), Notices: r.notices(),
 	}
 	s.Conflicts = r.conflictCopies()
+	s.Held = len(r.held())
 	s.NeedsYou = s.Conflicts + s.Held + len(s.Problems)
 	r.mu.Lock()
 	s.Progress = r.fetch
@@ -117,8 +118,8 @@ func (r *replica) notices() []string {
 	if why := r.watchTrouble(); why != "" {
 		out = append(out, why)
 	}
-	if _, removed := r.st.Roster().Removed(r.self); removed {
-		out = append(out, "this node was removed from the pool; its folder stays as it is")
+	if r.amOut() {
+		out = append(out, textRemoved)
 	}
 	return out
 }

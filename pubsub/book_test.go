@@ -128,6 +128,8 @@ func (b *book) AddRosterRecords(_ context.Context, _ peer.ID, raws [][]byte) err
 	return nil
 }
 
+func (b *book) Refused(peer.ID, error) {}
+
 // Forked: no log forks in these tests.
 func (b *book) Forked(event.Writer) (uint64, bool) { return 0, false }
 

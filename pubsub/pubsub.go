@@ -78,6 +78,9 @@ type Log interface {
 	Heads() []event.Head
 	Summary() event.Sum
 
+	// Refused hears that p will not speak of this pool: err is ErrNotMember or ErrRemoved. It must not block.
+	Refused(p peer.ID, err error)
+
 	// Forked tells that w signed two things for one seq, and from which seq on its branches differ or may do so. Its head then
 	// is a hash of all its segments, and members that have other ones show each other all from there on.
 	Forked(w event.Writer) (from uint64, ok bool)

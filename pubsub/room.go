@@ -2,6 +2,7 @@ package pubsub
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -343,8 +344,11 @@ func (r *room) visit(ctx context.Context, p peer.ID) {
 	}
 	again := ctx.Err() == nil && r.log.Member(p) && r.f.host.Network().Connectedness(p) != network.NotConnected
 	r.agenda.done(p, err, time.Now(), again)
-	if err == nil {
+	switch {
+	case err == nil:
 		r.pursue(p)
+	case errors.Is(err, ErrRemoved), errors.Is(err, ErrNotMember):
+		r.log.Refused(p, err)
 	}
 }
 

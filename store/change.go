@@ -18,8 +18,10 @@ type change struct {
 	ownHeads bool
 	writers  int // how many had a number before
 
-	nodes  map[event.Path]*node
-	levels [][]*node    // by depth
+	nodes   map[event.Path]*node
+	levels  [][]*node // by depth
+	reasons map[event.Path]Reason
+
 	refs   map[ref]bool // true: to be written, false: to be deleted
 	stakes map[chunker.ID]*stake
 	lists  manifests

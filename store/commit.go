@@ -18,7 +18,12 @@ type Tx struct {
 	AddVersions  []Version
 	DropVersions []Version
 	Close        []event.Path // intents that are done
+	// Reasons say why the needs wait that Put makes; a path that needs nothing then is passed over.
+	Reasons map[event.Path]Reason
 }
+
+// Reason is why a need waits, for programs and for people.
+type Reason struct{ Code, Message string }
 
 // Version is a file below .meerkat/versions.
 type Version struct {
@@ -45,6 +50,7 @@ func (c *change) commit(tx Tx) error {
 			return err
 		}
 	}
+	c.reasons = tx.Reasons
 	for _, m := range tx.Manifests {
 		c.lists.add(m)
 	}

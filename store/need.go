@@ -6,8 +6,15 @@ import (
 	"github.com/bwaklog/meerkat/event"
 )
 
-// Ignored is the reason of a need that nobody waits for: it is not counted in NeedTotal.
-const Ignored = "ignored"
+// Reasons of needs that nobody waits for: they are not counted in NeedTotal.
+const (
+	Ignored = "ignored"    // the rules leave the path alone
+	Local   = "local_edit" // what lies here was changed by a node that may not change the pool
+	Held    = "held"       // a person is asked first
+)
+
+// waitsForNobody says whether nobody waits for what has that reason.
+func waitsForNobody(reason string) bool { return reason == Ignored || reason == Local || reason == Held }
 
 // Need is a path where the disk, as the index knows it, is not what the tree wants.
 type Need struct {
@@ -77,6 +84,9 @@ func (c *change) settleNeed(n *node) error {
 		return c.b.Delete(c.key, nil)
 	}
 	row.bytes = bytes
+	if why, ok := c.reasons[n.path]; ok {
+		row.reason, row.message = why.Code, why.Message
+	}
 	c.facts.sums.need(row, +1)
 	return c.b.Set(c.key, row.append(nil), nil)
 }
@@ -93,7 +103,7 @@ func (c *change) readNeed(key []byte) (needRow, error) {
 }
 
 func (s *sums) need(r needRow, by int64) {
-	if r.reason != Ignored {
+	if !waitsForNobody(r.reason) {
 		s.needFiles += by
 		s.needBytes += by * r.bytes
 	}
@@ -139,7 +149,8 @@ func (p *Pool) needs(after event.Path, f func(Need) error) error {
 	})
 }
 
-// NeedTotal counts the needs, and the bytes that have to come for them, but for those that are [Ignored].
+// NeedTotal counts the needs, and the bytes that have to come for them, but for those that are [Ignored],
+// [Local] or [Held].
 func (p *Pool) NeedTotal() (files, bytes int64) {
 	s := p.shown.Load().sums
 	return s.needFiles, s.needBytes

@@ -93,6 +93,7 @@ func (a *app) addCommands(root *cobra.Command) {
 		a.requestsCmd(), a.approveCmd(), a.denyCmd(), a.statusCmd(), a.waitCmd())
 	in("files", a.scanCmd(), a.logCmd())
 	in("files", a.careCmds()...)
+	in("files", a.heldCmd())
 	in("people", a.peerCmd(), a.poolCmd(), a.pingCmd(), a.netcheckCmd())
 	in("running", a.eventsCmd(), a.versionCmd())
 	in("running", a.upkeepCmds()...)

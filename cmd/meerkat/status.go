@@ -87,7 +87,11 @@ func needsAttention(s node.Status) error {
 			what = append(what, fmt.Sprintf("%s: %s", p.Name, needs(p)))
 		}
 	}
-	return &node.Error{Code: "needs_attention", Message: "needs attention: " + strings.Join(what, "; "), Hint: `"meerkat status" shows all of it`, Exit: exitAttention}
+	exit := exitAttention
+	if guarded(s) {
+		exit = exitGuard
+	}
+	return &node.Error{Code: "needs_attention", Message: "needs attention: " + strings.Join(what, "; "), Hint: `"meerkat status" shows all of it`, Exit: exit}
 }
 
 // needs lists what waits for a person.

@@ -123,6 +123,9 @@ func (l *Lab) Must(name string, args ...string) {
 	}
 }
 
+// Run runs a command that may fail: to tidy up.
+func (l *Lab) Run(name string, args ...string) { _ = exec.Command(name, args...).Run() }
+
 // Command makes a command that runs in the host's network.
 func (h *Host) Command(name string, args ...string) *exec.Cmd {
 	enter := []string{"--net=/run/netns/" + h.NS, "--"}
