@@ -306,21 +306,6 @@ func TestO_BY_4_WrongChunks(t *testing.T) {
 	s.accused(s.b)
 }
 
-// O-BY-5: a million files of a pebibyte cost what a quota allows, and nobody
-// else notices.
-func TestO_BY_5_Bomb(t *testing.T) {
-	s := besiege(t)
-	s.attack("bomb", s.talk)
-	s.accused(s.a, s.b)
-	for _, h := range s.honest() {
-		if st := h.Status().Pools[0]; len(st.Problems) > 200 {
-			t.Errorf("%s lists %d problems", h.Name, len(st.Problems))
-		}
-	}
-	s.expel()
-	s.contained()
-}
-
 // O-BY-6: what everybody has said already changes nothing when it is said again.
 func TestO_BY_6_Replay(t *testing.T) {
 	s := besiege(t)

@@ -1,0 +1,23 @@
+//go:build open
+
+package e2e
+
+import "testing"
+
+// What stands in this file is asked for and not reached yet; docs/threats.md
+// says so. Run it with: MEERKAT_E2E=1 go test -tags open -run O_BY_5 ./test/e2e/
+
+// O-BY-5: a million files of a pebibyte cost what a quota allows, and nobody
+// else notices.
+func TestO_BY_5_Bomb(t *testing.T) {
+	s := besiege(t)
+	s.attack("bomb", s.talk)
+	s.accused(s.a, s.b)
+	for _, h := range s.honest() {
+		if st := h.Status().Pools[0]; len(st.Problems) > 200 {
+			t.Errorf("%s lists %d problems", h.Name, len(st.Problems))
+		}
+	}
+	s.expel()
+	s.contained()
+}
