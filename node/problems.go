@@ -22,6 +22,10 @@ func problemOf(p folder.Problem) Problem {
 func (r *replica) setProblem(p Problem) {
 	r.mu.Lock()
 	r.problems[event.Path(p.Path)] = p
+	if r.fresh == nil {
+		r.fresh = map[event.Path]Problem{}
+	}
+	r.fresh[event.Path(p.Path)] = p
 	r.mu.Unlock()
 }
 
@@ -34,6 +38,9 @@ func (r *replica) keepProblems(found []folder.Problem, dirty []folder.Dirty, all
 		if all || covered(p, dirty) {
 			delete(r.problems, p)
 		}
+	}
+	for p, pr := range r.fresh {
+		r.problems[p] = pr // publishing what this scan found had told of it
 	}
 	for _, p := range found {
 		if p.Code == folder.CodeUnstable || p.Code == folder.CodeVanished {

@@ -23,7 +23,7 @@ func (r *replica) refuse(changes []change) ([]change, map[event.Path]store.Reaso
 			kept = append(kept, c)
 			continue
 		}
-		ours, local, err := r.localEdit(c)
+		ours, local, err := r.localEdit(&c)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -44,7 +44,7 @@ func (r *replica) refuse(changes []change) ([]change, map[event.Path]store.Reaso
 
 // localEdit completes the row of an edit. ours is false for what the pool has
 // nothing of; local says that the edit stays.
-func (r *replica) localEdit(c change) (ours, local bool, err error) {
+func (r *replica) localEdit(c *change) (ours, local bool, err error) {
 	p := c.seen.Path
 	have, known, err := r.st.Have(p)
 	if err != nil {
@@ -58,12 +58,14 @@ func (r *replica) localEdit(c change) (ours, local bool, err error) {
 	if err != nil || !view.Value.Live() && view.CDot.IsZero() {
 		return false, false, err
 	}
+	c.have.Known = have.Known // what the edit was made of
+	c.have.Known.Value = c.seen.Value
 	local = known && (view.Value.Same(have.Known.Value) || waits && need.Reason == reasonLocal)
 	return true, local, nil
 }
 
 func localProblem(p event.Path) Problem {
-	out := Problem{Code: reasonLocal, Message: "made here, but this node's role may not change the pool; it stays here", Hint: hintOf(reasonLocal)}
+	out := Problem{Code: "local_edit", Message: "made here, but this node's role may not change the pool; it stays here", Hint: hintOf(reasonLocal)}
 	out.Path, out.PathB64 = jsonPath(p)
 	return out
 }

@@ -74,6 +74,7 @@ type replica struct {
 	waiting   []chan struct{}     // closed after the next full turn of the scan loop
 	scanning  bool
 	problems  map[event.Path]Problem // found by scanning
+	fresh     map[event.Path]Problem // those set since the last scan began
 	halted    string
 	index     *Progress
 	fetch     *Progress

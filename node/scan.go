@@ -97,6 +97,9 @@ func (r *replica) rulesChanged() {
 // scan runs one scan and publishes what it finds.
 func (r *replica) scan(ctx context.Context, dirty []folder.Dirty, all bool) error {
 	defer r.forgetPast()
+	r.mu.Lock()
+	clear(r.fresh)
+	r.mu.Unlock()
 	b := batch{ctx: ctx, r: r, all: all, since: time.Now(), fresh: true}
 	if err := r.st.HaveDir("", func(string, store.Have) bool { b.fresh = false; return false }); err != nil {
 		return err
