@@ -14,7 +14,9 @@ const (
 )
 
 // waitsForNobody says whether nobody waits for what has that reason.
-func waitsForNobody(reason string) bool { return reason == Ignored || reason == Local || reason == Held }
+func waitsForNobody(reason string) bool {
+	return reason == Ignored || reason == Local || reason == Held
+}
 
 // Need is a path where the disk, as the index knows it, is not what the tree wants.
 type Need struct {
