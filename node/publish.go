@@ -190,6 +190,9 @@ func (r *replica) commitChanges(tx store.Tx, changes []change) error {
 			tx.Manifests = append(tx.Manifests, c.seen.Manifest)
 		}
 	}
+	if len(segs)+len(tx.Put)+len(tx.Forget)+len(tx.Reasons) == 0 {
+		return nil // nothing became known, so nobody is woken for it
+	}
 	return r.commit(tx)
 }
 
