@@ -197,7 +197,9 @@ func (f *fetch) lose(a *lane) {
 // blame remembers what was wrong with a peer, and bars the one that lied.
 func (f *fetch) blame(p peer.ID, err error) {
 	f.mu.Lock()
-	f.why[p] = reason(err)
+	if f.why[p] != errRefused.Error() || errors.Is(err, ErrWrongBytes) {
+		f.why[p] = reason(err) // a refusal says more than the broken streams that follow it
+	}
 	f.mu.Unlock()
 	if errors.Is(err, ErrWrongBytes) && !f.s.isBarred(f.req.Pool, p) {
 		f.s.bar(f.req.Pool, p)
