@@ -319,14 +319,6 @@ func TestO_BY_6_Replay(t *testing.T) {
 	}
 }
 
-// A member that says more than anybody can hear is heard no more.
-func TestFlood(t *testing.T) {
-	s := besiege(t)
-	s.attack("flood", s.talk)
-	s.accused(s.a, s.b)
-	s.expel()
-}
-
 // A clock far ahead wins a name, and nothing else: edits made with knowledge of
 // it win over it, and no other clock follows.
 func TestHugeClock(t *testing.T) {
