@@ -250,14 +250,6 @@ func (s *siege) id(h *lab.Host) string {
 	return ""
 }
 
-// expel removes the adversary; from then on all must be as if it had never
-// been there.
-func (s *siege) expel() {
-	s.t.Helper()
-	s.a.Cli("peer", "rm", "e", "--yes")
-	s.EqualWithin(60*time.Second, s.a, s.b)
-}
-
 // O-BY-1: paths that lead out of the folder are refused one segment at a time,
 // and links that lead out are not followed.
 func TestO_BY_1_PathsThatEscape(t *testing.T) {
