@@ -63,6 +63,10 @@ func (v Value) Same(w Value) bool {
 	return v.SameContent(w) && v.Mode == w.Mode && v.MTime == w.MTime
 }
 
+// Alike says whether a folder that shows v needs no change to show w: they are the same, or nothing stands there with
+// either. (Tombstones differ in the mode that they keep.)
+func (v Value) Alike(w Value) bool { return v.Same(w) || !v.Live() && !w.Live() }
+
 // Content names what v holds, as it stands in Prev: a file's root, the hash of a link's target, and zero for the rest.
 func (v Value) Content() chunker.ID {
 	switch v.Kind {

@@ -60,7 +60,7 @@ func (r *replica) change(p event.Path, v event.Value) ([]event.Event, error) {
 	if err != nil {
 		return nil, fmt.Errorf("view %s: %w", p, err)
 	}
-	if v.Same(view.Value) {
+	if v.Alike(view.Value) {
 		return nil, nil
 	}
 	return []event.Event{event.Change(p, knownOf(view), v, r.clock.Now())}, nil

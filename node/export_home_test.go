@@ -1,5 +1,10 @@
 package node
 
+import (
+	"github.com/bwaklog/meerkat/event"
+	"github.com/bwaklog/meerkat/folder"
+)
+
 // Reached by the tests of package node_test.
 var (
 	ReadAnswer  = readAnswer
@@ -46,3 +51,12 @@ func Codes() map[string]int {
 
 // RefusalCodes are the codes that one node tells another.
 func RefusalCodes() map[string]string { return refusals }
+
+// SawGone hands the only pool what a scan says that found nothing at name.
+func (n *Node) SawGone(name string) error {
+	r, err := n.pick("")
+	if err != nil {
+		return err
+	}
+	return r.publish([]folder.Seen{{Path: event.Path(name), Gone: true}})
+}

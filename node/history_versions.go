@@ -228,7 +228,7 @@ func (r *replica) markCurrent(vs []version) error {
 		if err != nil {
 			return err
 		}
-		if v.value.Same(view.Value) || !v.value.Live() && !view.Value.Live() {
+		if v.value.Alike(view.Value) {
 			vs[i].info.Current, done[v.path] = true, true
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -177,6 +178,30 @@ func TestTwoNodesKeepAFolderEqual(t *testing.T) {
 	b.want("plan.txt", "two")
 	a.stop()
 	b.stop()
+}
+
+// A scan that saw a file vanish, and whose finding is looked at only after the
+// deletion by a member was applied, saw that deletion.
+func TestADeletionThatWasAppliedIsNotPublishedAgain(t *testing.T) {
+	a, b := pair(t)
+	a.put("x", "content")
+	a.sync(a, b)
+	if err := os.Remove(filepath.Join(b.dir, "x")); err != nil {
+		t.Fatal(err)
+	}
+	b.sync(b, a)
+	a.wantGone("x")
+	if err := a.n.SawGone("x"); err != nil {
+		t.Fatal(err)
+	}
+	var did []string
+	err := a.n.Log(t.Context(), node.LogRequest{Path: "x"}, func(c node.ChangeInfo) error {
+		did = append(did, c.ByName+" "+c.Action)
+		return nil
+	})
+	if want := []string{"a created", "b deleted"}; err != nil || !slices.Equal(did, want) {
+		t.Errorf("log %q, %v; want %q", did, err, want)
+	}
 }
 
 func TestANodeGoesOnWhereItStopped(t *testing.T) {

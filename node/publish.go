@@ -70,9 +70,9 @@ func (r *replica) judge(s folder.Seen) (change, bool, error) {
 	switch {
 	case s.Gone && isAside(have):
 		c.forget = true // un-ignoring deletes nothing: what went meanwhile is fetched again
-	case known && now.Same(have.Known.Value):
+	case known && now.Alike(have.Known.Value):
 		c.have.Known = have.Known
-	case known && now.Same(view.Value):
+	case known && now.Alike(view.Value):
 		c.have.Known = knownOf(view)
 	case known:
 		r.draft(&c, have.Known, now)

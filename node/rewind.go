@@ -146,7 +146,7 @@ func (r *replica) undo(p event.Path, leaves []event.Leaf, bad func(event.Leaf) b
 		}
 	}
 	switch {
-	case !u.value.Live() && !view.Value.Live(), u.value.Same(view.Value):
+	case u.value.Alike(view.Value):
 		return undo{}, nil
 	case !u.value.Live():
 		u.info.Action = "delete"
