@@ -2,21 +2,15 @@ package node
 
 import (
 	"context"
-	crand "crypto/rand"
 	"errors"
 	"log/slog"
 	"math/rand/v2"
-	"slices"
 	"sync"
 	"time"
 
-	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
-	"github.com/libp2p/go-libp2p/core/peerstore"
-	"github.com/libp2p/go-libp2p/core/sec"
-	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 	ma "github.com/multiformats/go-multiaddr"
 	"golang.org/x/sync/errgroup"
 
@@ -25,13 +19,10 @@ import (
 
 const (
 	dialTimeout  = 12 * time.Second
-	retryFirst   = time.Second
-	retryMost    = 4 * time.Second  // while p was seen lately: a link that returns is to be noticed
-	retryIdle    = 20 * time.Second // else
-	seenLately   = 15 * time.Minute
 	linkTick     = 500 * time.Millisecond
 	hintTTL      = time.Hour
-	maxDials     = 8
+	maxDials     = 8  // at once
+	maxChecks    = 16 // links that are looked at, at once
 	higherIDWait = 700 * time.Millisecond
 )
 
@@ -47,9 +38,11 @@ type links struct {
 	reunions *reunions
 	explain  func(peer.ID, Link) Link       // adds why a link is not direct
 	relink   func(context.Context, peer.ID) // a link of several to a peer went down
+	recall   func(peer.ID) []ma.Multiaddr   // where a peer last said that it is
 	fixed    []ma.Multiaddr                 // dialled always, whoever answers there
 
-	poke nudge
+	poke  nudge
+	began time.Time
 
 	mu    sync.Mutex
 	tries map[peer.ID]*try
@@ -76,10 +69,11 @@ type try struct {
 
 func newLinks(h host.Host, log *slog.Logger, fixed []ma.Multiaddr, want func() []peer.ID, changed func()) *links {
 	return &links{
-		host: h, log: log, want: want, changed: changed, fixed: fixed, poke: newNudge(),
+		host: h, log: log, want: want, changed: changed, fixed: fixed, poke: newNudge(), began: time.Now(),
 		tries: map[peer.ID]*try{}, seen: map[peer.ID]time.Time{}, known: map[string]peer.ID{},
 		measured: map[peer.ID]time.Time{}, probed: map[peer.ID]time.Time{}, pulse: func() event.Hash { return event.Hash{} }, doubted: map[peer.ID]bool{}, shifted: map[peer.ID]bool{},
 		relink: func(context.Context, peer.ID) {}, explain: func(_ peer.ID, k Link) Link { return k },
+		recall: func(peer.ID) []ma.Multiaddr { return nil },
 	}
 }
 
@@ -88,12 +82,13 @@ func (l *links) Run(ctx context.Context) error {
 	n := &network.NotifyBundle{ConnectedF: l.connected, DisconnectedF: l.disconnected}
 	l.host.Network().Notify(n)
 	defer l.host.Network().StopNotify(n)
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(maxDials + 1)
+	dials, g := &errgroup.Group{}, &errgroup.Group{}
+	dials.SetLimit(maxDials)
+	g.SetLimit(maxChecks)
 	tick := time.NewTicker(linkTick)
 	defer tick.Stop()
 	for {
-		l.dialDue(ctx, g)
+		l.dialDue(ctx, dials)
 		l.measureDue(ctx, g)
 		l.probeDue(ctx, g)
 		l.trim()
@@ -101,7 +96,7 @@ func (l *links) Run(ctx context.Context) error {
 		l.each(ctx, g, &l.shifted, l.relink)
 		select {
 		case <-ctx.Done():
-			return g.Wait()
+			return errors.Join(dials.Wait(), g.Wait())
 		case <-tick.C:
 		case <-l.poke.c:
 		}
@@ -114,7 +109,7 @@ func (l *links) Found(p peer.AddrInfo) {
 	if p.ID == l.host.ID() || len(p.Addrs) == 0 {
 		return
 	}
-	l.host.Peerstore().AddAddrs(p.ID, p.Addrs, hintTTL)
+	l.learn(p)
 	l.retry(p.ID)
 }
 
@@ -213,179 +208,6 @@ func (l *links) courtesy(p peer.ID) time.Duration {
 		d += higherIDWait
 	}
 	return d
-}
-
-func (l *links) dialDue(ctx context.Context, g *errgroup.Group) {
-	l.mu.Lock()
-	fixed := slices.Clone(l.fixed)
-	l.mu.Unlock()
-	for _, a := range fixed {
-		l.dialFixed(ctx, g, a)
-	}
-	for _, p := range l.want() {
-		if p == l.host.ID() || l.online(p) || len(l.host.Peerstore().Addrs(p)) == 0 {
-			continue
-		}
-		if l.begin(p) && !g.TryGo(func() error { l.dial(ctx, p); return nil }) {
-			l.end(p, nil)
-		}
-	}
-}
-
-// begin claims the next dial of p if it is due.
-func (l *links) begin(p peer.ID) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	t := l.tries[p]
-	if t == nil {
-		t = &try{next: time.Now().Add(l.courtesy(p))}
-		l.tries[p] = t
-	}
-	if t.dialing || time.Now().Before(t.next) {
-		return false
-	}
-	t.dialing = true
-	return true
-}
-
-func (l *links) end(p peer.ID, err error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	t := l.tries[p]
-	if t == nil {
-		return
-	}
-	t.dialing = false
-	if err == nil {
-		return
-	}
-	most := retryIdle
-	if time.Since(l.seen[p]) < seenLately {
-		most = retryMost
-	}
-	wait := min(retryFirst<<min(t.fails, 10), most)
-	t.fails, t.next, t.why = t.fails+1, time.Now().Add(jitter(wait)), err.Error()
-}
-
-func (l *links) dial(ctx context.Context, p peer.ID) {
-	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
-	defer cancel()
-	if s, ok := l.host.Network().(*swarm.Swarm); ok {
-		s.Backoff().Clear(p) // the back-off is ours
-	}
-	err := l.host.Connect(ctx, peer.AddrInfo{ID: p})
-	if err != nil && ctx.Err() == nil {
-		l.log.Debug("dial", "peer", p, "err", err)
-	}
-	l.end(p, err)
-}
-
-// dialFixed dials a --peer address. Where the address names nobody, whoever
-// answers is taken: the handshake tells who it is.
-func (l *links) dialFixed(ctx context.Context, g *errgroup.Group, a ma.Multiaddr) {
-	if info, err := peer.AddrInfoFromP2pAddr(a); err == nil {
-		l.host.Peerstore().AddAddrs(info.ID, info.Addrs, peerstore.PermanentAddrTTL)
-		l.dialKnown(ctx, g, info.ID)
-		return
-	}
-	l.mu.Lock()
-	id, ok := l.known[a.String()]
-	l.mu.Unlock()
-	if ok {
-		l.dialKnown(ctx, g, id)
-		return
-	}
-	key := peer.ID("fixed " + a.String())
-	if l.begin(key) && !g.TryGo(func() error { l.ask(ctx, key, a); return nil }) {
-		l.end(key, nil)
-	}
-}
-
-func (l *links) dialKnown(ctx context.Context, g *errgroup.Group, p peer.ID) {
-	if p == l.host.ID() || l.online(p) {
-		return
-	}
-	if l.begin(p) && !g.TryGo(func() error { l.dial(ctx, p); return nil }) {
-		l.end(p, nil)
-	}
-}
-
-// ask finds out who listens at a: a dial for an id that nobody has fails in
-// the handshake with the id of the one who answered.
-func (l *links) ask(ctx context.Context, key peer.ID, a ma.Multiaddr) {
-	id, err := whoAnswers(ctx, l.host, a)
-	l.end(key, err)
-	if err != nil {
-		l.log.Debug("dial", "addr", a, "err", err)
-		return
-	}
-	l.host.Peerstore().AddAddrs(id, []ma.Multiaddr{a}, peerstore.PermanentAddrTTL)
-	l.mu.Lock()
-	l.known[a.String()] = id
-	l.mu.Unlock()
-	l.poke.poke()
-}
-
-// fix adds an address that is always tried.
-func (l *links) fix(a ma.Multiaddr) {
-	l.mu.Lock()
-	l.fixed = append(l.fixed, a)
-	l.mu.Unlock()
-	l.poke.poke()
-}
-
-// fixedPeers are those who answered at fixed addresses.
-func (l *links) fixedPeers() []peer.ID {
-	var out []peer.ID
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, a := range l.fixed {
-		if info, err := peer.AddrInfoFromP2pAddr(a); err == nil {
-			out = append(out, info.ID)
-		} else if id, ok := l.known[a.String()]; ok {
-			out = append(out, id)
-		}
-	}
-	return out
-}
-
-// whoAnswers learns the peer id behind an address that does not name one.
-func whoAnswers(ctx context.Context, h host.Host, a ma.Multiaddr) (peer.ID, error) {
-	nobody, err := freshID()
-	if err != nil {
-		return "", err
-	}
-	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
-	defer cancel()
-	defer h.Peerstore().RemovePeer(nobody)
-	err = h.Connect(ctx, peer.AddrInfo{ID: nobody, Addrs: []ma.Multiaddr{a}})
-	if id, ok := mismatch(err); ok {
-		return id, nil
-	}
-	return "", err
-}
-
-// freshID is an id that no node has.
-func freshID() (peer.ID, error) {
-	key, _, err := crypto.GenerateEd25519Key(crand.Reader)
-	if err != nil {
-		return "", err
-	}
-	return peer.IDFromPrivateKey(key)
-}
-
-// mismatch finds the real peer id in a failed handshake.
-func mismatch(err error) (peer.ID, bool) {
-	var dial *swarm.DialError
-	if errors.As(err, &dial) {
-		for _, e := range dial.DialErrors {
-			var m sec.ErrPeerIDMismatch
-			if errors.As(e.Cause, &m) {
-				return m.Actual, true
-			}
-		}
-	}
-	return "", false
 }
 
 // jitter spreads d over 50 to 150 %.

@@ -46,7 +46,7 @@ func (n *Node) takenForPublic() bool {
 func (n *Node) newSurroundings() *surroundings {
 	out := newOutlook(n.host, n.log, n.takenForPublic())
 	n.links.reunions = newReunions(n.log, n.all)
-	n.links.relink, n.links.explain, n.links.pulse = n.relinked, n.explain, n.pulse
+	n.links.relink, n.links.explain, n.links.pulse, n.links.recall = n.relinked, n.explain, n.pulse, n.lastAddrs
 	return &surroundings{
 		out:    out,
 		desk:   newRelayDesk(n.host, n.log, n.relayMode, n.fellow),

@@ -163,3 +163,13 @@ func (r *report) differs(last *report) bool {
 	}
 	return false
 }
+
+// lastAddrs is where p last said that it is, in any pool.
+func (n *Node) lastAddrs(p peer.ID) (out []ma.Multiaddr) {
+	for _, r := range n.all() {
+		if rep := r.reports.get(p); rep != nil {
+			out = append(out, rep.Addrs...)
+		}
+	}
+	return out
+}

@@ -19,6 +19,7 @@ const (
 	reunionTick  = time.Second
 	apartLeast   = 10 * time.Second // shorter is a hiccup
 	reunionCalm  = 5 * time.Second  // others may come back as well
+	reunionLag   = 20 * time.Second // of a member that has come back, what is known may be so old
 	reunionMost  = 2 * time.Minute
 	reunionShown = time.Hour
 	reunionBytes = 8 << 20 // of segments that are looked through
@@ -43,9 +44,15 @@ type told struct {
 
 // parted is what one pool's members that are away have missed.
 type parted struct {
-	away  map[peer.ID]absence
-	heads event.Vector // of this node, a moment ago
-	now   *reunion     // under way
+	away map[peer.ID]absence
+	past []moment // what this node knew lately, oldest first
+	now  *reunion // under way
+}
+
+// moment is what this node knew at a time.
+type moment struct {
+	at    time.Time
+	heads event.Vector
 }
 
 // absence is since when a member is away, and what it knew then.
@@ -100,17 +107,18 @@ func (u *reunions) Notices(id event.PoolID) []string {
 func (u *reunions) watch(r *replica, now time.Time) {
 	b := u.book[r.id]
 	if b == nil {
-		b = &parted{away: map[peer.ID]absence{}, heads: headsOf(r.st)}
+		b = &parted{away: map[peer.ID]absence{}}
+		b.note(now, headsOf(r.st))
 		u.book[r.id] = b
 	}
 	for _, m := range r.st.Roster().Members() {
 		switch gone, away := b.away[m.ID]; {
 		case m.ID == r.self:
 		case !r.links.online(m.ID) && !away:
-			b.away[m.ID] = absence{since: now, knew: knownTo(r, m.ID, b.heads)}
+			b.away[m.ID] = absence{since: now, knew: knownTo(r, m.ID, b.lately())}
 		case r.links.online(m.ID) && away:
-			delete(b.away, m.ID)
 			b.meet(m.ID, m.Name, gone, now)
+			delete(b.away, m.ID)
 		}
 	}
 	if b.now != nil && b.now.over(r, now) {
@@ -118,8 +126,35 @@ func (u *reunions) watch(r *replica, now time.Time) {
 		b.now = nil
 	}
 	if len(b.away) > 0 || b.now == nil {
-		b.heads = headsOf(r.st)
+		b.note(now, headsOf(r.st))
 	}
+}
+
+// note keeps what this node knows now, and forgets what is too old to matter.
+func (b *parted) note(now time.Time, heads event.Vector) {
+	for len(b.past) > 1 && now.Sub(b.past[1].at) >= reunionLag {
+		b.past = b.past[1:]
+	}
+	b.past = append(b.past, moment{now, heads})
+}
+
+// lately is what this node knew a moment ago; the caller must not change it.
+func (b *parted) lately() event.Vector { return b.past[len(b.past)-1].heads }
+
+// mine is what this side knew before anybody who is away came back. What those
+// wrote may have come already, through a member that met them a little earlier:
+// it is news of the other side all the same.
+func (b *parted) mine() event.Vector {
+	before, out := b.past[0].heads, event.Vector{}
+	for w, seq := range b.lately() {
+		if _, away := b.away[w.Node]; away {
+			seq = before[w]
+		}
+		if seq > 0 {
+			out[w] = seq
+		}
+	}
+	return out
 }
 
 // knownTo is what p said last that it knows, or else what is known here.
@@ -127,16 +162,17 @@ func knownTo(r *replica, p peer.ID, heads event.Vector) event.Vector {
 	if rep := r.reports.get(p); rep != nil {
 		return maps.Clone(event.Vector(rep.Heads))
 	}
-	return heads
+	return heads.Clone()
 }
 
-// meet adds a member that is back to the reunion that is under way.
+// meet adds a member that is back, and still counts as away, to the reunion
+// that is under way.
 func (b *parted) meet(p peer.ID, name string, gone absence, now time.Time) {
 	if now.Sub(gone.since) < apartLeast {
 		return
 	}
 	if b.now == nil {
-		b.now = &reunion{since: gone.since, began: now, knew: gone.knew, mine: b.heads}
+		b.now = &reunion{since: gone.since, began: now, knew: gone.knew, mine: b.mine()}
 	}
 	n := b.now
 	n.peers, n.names, n.last = append(n.peers, p), append(n.names, name), now
