@@ -36,8 +36,15 @@ func (b *batch) checkAbsent(w *work) bool {
 
 // occupied looks at something that stands where the index has nothing.
 func (b *batch) occupied(w *work, now Stat) {
-	kind, _ := now.Kind()
+	kind, ok := now.Kind()
 	switch {
+	case !ok && !w.deletes():
+		b.block(w, Problem{
+			Path: w.Path, Code: CodeInTheWay, Message: "a device, FIFO or socket stands in its place",
+			Hint: "move it away; it goes on by itself",
+		})
+	case !ok:
+		w.result.Result = Done // it is none of the pool's business
 	case kind == event.Dir && w.Want.Kind == event.Dir:
 		w.adopt, w.before = true, now
 	case kind == event.Dir:

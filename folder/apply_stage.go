@@ -196,7 +196,7 @@ func (b *batch) copyFrom(ctx context.Context, w *work, name string, want Stat) (
 	if now, err := src.Stat(); err != nil || !b.sameBytes(now, want) || now.Size != w.Want.Size {
 		return false, nil //nolint:nilerr // the next place may do
 	}
-	if err := b.f.room(w.Want.Size); err != nil {
+	if err := b.f.Room(w.Want.Size); err != nil {
 		return false, err
 	}
 	dst, err := b.f.create("stage copy", w.temp)
@@ -241,34 +241,6 @@ func (f *Folder) create(l Label, temp string) (h File, err error) {
 	return h, err
 }
 
-// Room is ErrReserve where n more bytes would eat into the reserve, or do not fit on the disk at all.
-func (f *Folder) Room(n int64) error {
-	d, ok := f.fs.(interface{ Free() (int64, error) })
-	if !ok {
-		return nil
-	}
-	if free, err := d.Free(); err != nil || free-n >= f.cfg.Reserve {
-		return nil //nolint:nilerr // unknown: the disk will say when it is full
-	}
-	return ErrReserve
-}
-
-// room reports ErrReserve when n more bytes would eat into the reserve.
-func (f *Folder) room(n int64) error {
-	d, ok := f.fs.(interface{ Free() (int64, error) })
-	if !ok || f.cfg.Reserve == 0 {
-		return nil
-	}
-	free, err := d.Free()
-	if err != nil {
-		return nil //nolint:nilerr // unknown: the disk will say when it is full
-	}
-	if free-n < f.cfg.Reserve {
-		return ErrReserve
-	}
-	return nil
-}
-
 // Stage writes the whole content of a small file into tmp, where Apply takes it for a step with How Staged. The chunks are the
 // file's in order; their hashes are the caller's to have checked, their sizes are checked here. Nothing is synced yet. Several
 // calls may run at once for different paths, also beside Apply. Call Recover before the first one.
@@ -290,7 +262,7 @@ func (f *Folder) Stage(p event.Path, v event.Value, chunks [][]byte) error {
 }
 
 func (f *Folder) write(p event.Path, v event.Value, chunks [][]byte) error {
-	if err := f.room(v.Size); err != nil {
+	if err := f.Room(v.Size); err != nil {
 		return err
 	}
 	temp := tempName(p)

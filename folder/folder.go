@@ -30,12 +30,15 @@ type Config struct {
 	Pool    event.PoolID // whose folder it must be
 	FS      FS           // nil: the real one
 	Log     *slog.Logger // nil: silent
-	Reserve int64        // bytes of free disk space that applying never uses up
+	Reserve func() int64 // bytes of free disk space that applying leaves alone, at most a hundredth of the disk; nil: none
 }
 
 func (c Config) withDefaults() Config {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Reserve == nil {
+		c.Reserve = func() int64 { return 0 }
 	}
 	return c
 }
@@ -43,9 +46,6 @@ func (c Config) withDefaults() Config {
 func (c Config) validate() error {
 	if c.Root == "" {
 		return errors.New("folder: no root given")
-	}
-	if c.Reserve < 0 {
-		return errors.New("folder: the disk reserve is negative")
 	}
 	return nil
 }

@@ -344,13 +344,14 @@ func ignoringEINTR(call func() error) error {
 	}
 }
 
-// Free gives the bytes that this process may still write.
-func (o *osFS) Free() (int64, error) {
+// Space gives the bytes that this process may still write, and those of the whole file system.
+func (o *osFS) Space() (free, total int64, err error) {
 	var st unix.Statfs_t
 	if err := unix.Fstatfs(o.fd, &st); err != nil {
-		return 0, err
+		return 0, 0, err
 	}
-	return int64(st.Bavail) * int64(st.Bsize), nil //nolint:unconvert // not the same type everywhere
+	size := int64(st.Bsize) //nolint:unconvert // not the same type everywhere
+	return int64(st.Bavail) * size, int64(st.Blocks) * size, nil
 }
 
 var _ io.Closer = (*osFS)(nil)

@@ -224,8 +224,8 @@ func (o *osFS) Sync(_ Label, path string) error {
 	return nil // Windows keeps names by itself
 }
 
-// Free is not known portably: the reserve is not enforced here.
-func (o *osFS) Free() (int64, error) { return 0, ErrUnsupported }
+// Space is not known portably: the reserve is not enforced here.
+func (o *osFS) Space() (free, total int64, err error) { return 0, 0, ErrUnsupported }
 
 type osFile struct {
 	*os.File

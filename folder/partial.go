@@ -107,7 +107,7 @@ func (p *Partial) open(ctx context.Context) error {
 	}
 	sparse := p.holes()
 	if err == nil {
-		err = p.f.room(p.missingBytes())
+		err = p.f.Room(p.missingBytes())
 	}
 	if err == nil && !sparse && p.m.Size > 0 {
 		if err = p.file.Reserve(p.m.Size); unsupported(err) {

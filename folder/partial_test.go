@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -199,17 +200,58 @@ func TestPartialNeverWritesIntoAFile(t *testing.T) {
 	}
 }
 
+// smallDisk is a file system with so much space.
+type smallDisk struct {
+	folder.FS
+	free, total int64
+}
+
+func (d *smallDisk) Space() (free, total int64, err error) { return d.free, d.total, nil }
+
 func TestReserve(t *testing.T) {
-	root := t.TempDir()
-	f, err := folder.Create(folder.Config{Root: root, Pool: testPool, Reserve: 1 << 60})
-	ensure(t, err)
-	defer f.Close()
-	b := []byte(text(1<<20, 9))
+	const mb = 1 << 20
+	b := []byte(text(mb, 9))
 	m := cut(t, b)
-	if _, err := f.OpenPartial(t.Context(), m.Root(), m); !errors.Is(err, folder.ErrReserve) {
-		t.Errorf("partial: %v, want ErrReserve", err)
-	}
-	if err := f.Stage("a", file("x").value(t), chunksOf("x")); !errors.Is(err, folder.ErrReserve) {
-		t.Errorf("stage: %v, want ErrReserve", err)
+	for name, c := range map[string]struct {
+		setting, free, total int64
+		fits                 bool
+	}{
+		"plenty":                              {10 * mb, 100 * mb, 10_000 * mb, true},
+		"just enough":                         {10 * mb, 11 * mb, 10_000 * mb, true},
+		"a byte too little":                   {10 * mb, 11*mb - 1, 10_000 * mb, false},
+		"a hundredth of a small disk":         {1000 * mb, 2 * mb, 100 * mb, true},
+		"less than a hundredth":               {1000 * mb, 2*mb - 1, 100 * mb, false},
+		"no reserve, and it fits":             {0, mb, 10_000 * mb, true},
+		"no reserve, and the disk is full":    {0, mb - 1, 10_000 * mb, false},
+		"the reserve is eaten into by others": {10 * mb, 5 * mb, 10_000 * mb, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			root := t.TempDir()
+			osfs, err := folder.OS(root)
+			ensure(t, err)
+			disk := &smallDisk{osfs, c.free, c.total}
+			f, err := folder.Create(folder.Config{Root: root, Pool: testPool, FS: disk, Reserve: func() int64 { return c.setting }})
+			ensure(t, err)
+			defer f.Close()
+			want := func(what string, err error) {
+				t.Helper()
+				if full, ok := errors.AsType[*folder.ReserveError](err); c.fits && err != nil || !c.fits && (!ok || full.Free != c.free || !errors.Is(err, folder.ErrReserve)) {
+					t.Errorf("%s: %v, fits %v", what, err, c.fits)
+				}
+			}
+			p, err := f.OpenPartial(t.Context(), m.Root(), m)
+			want("partial", err)
+			if p != nil {
+				ensure(t, p.Close())
+			}
+			want("room", f.Room(mb))
+			want("stage", f.Stage("a", file(string(b)).value(t), [][]byte{b}))
+			if c.fits {
+				return
+			}
+			if pr := folder.ProblemFor("a", f.Room(mb)); pr.Code != folder.CodeDiskFull || !strings.Contains(pr.Message, "needs 1.0 MB") {
+				t.Errorf("the problem says %q: %q", pr.Code, pr.Message)
+			}
+		})
 	}
 }

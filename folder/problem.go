@@ -31,9 +31,6 @@ const (
 	CodeFailed       = "failed"
 )
 
-// ErrReserve says that a write would leave less free space than Config.Reserve.
-var ErrReserve = errors.New("less disk space would be left than is kept in reserve")
-
 // troubles says which errors mean what; the first that matches counts.
 var troubles = []struct {
 	err  error
@@ -41,7 +38,6 @@ var troubles = []struct {
 	text string
 	hint string
 }{
-	{ErrReserve, CodeDiskFull, "the disk is nearly full", "free some space, or lower safety.disk_reserve"},
 	{syscall.ENOSPC, CodeDiskFull, "the disk is full", "free some space; it goes on by itself"},
 	{syscall.EDQUOT, CodeDiskFull, "the disk quota is used up", "free some space; it goes on by itself"},
 	{syscall.EFBIG, CodeDiskFull, "the file is larger than this file system allows", "keep the folder on another file system"},
@@ -61,6 +57,9 @@ var troubles = []struct {
 
 // ProblemFor says in words for people what err means for path p. The error must not be nil.
 func ProblemFor(p event.Path, err error) Problem {
+	if full, ok := errors.AsType[*ReserveError](err); ok {
+		return Problem{Path: p, Code: CodeDiskFull, Message: full.Error(), Hint: "free some space, or lower safety.disk_reserve; it goes on by itself"}
+	}
 	for _, t := range troubles {
 		if errors.Is(err, t.err) {
 			return Problem{Path: p, Code: t.code, Message: t.text, Hint: t.hint}

@@ -49,8 +49,12 @@ type Dirty struct {
 // Only says how little has changed about a path.
 type Only string
 
-// OnlyStat: the value is what the index knows; its Stat or Racy is not.
-const OnlyStat Only = "stat"
+const (
+	// OnlyStat: the value is what the index knows; its Stat or Racy is not.
+	OnlyStat Only = "stat"
+	// OnlyLeft: a deleted directory that stayed here for ignored or special things is empty now, and may go.
+	OnlyLeft Only = "left"
+)
 
 // Seen is one path where the disk and the index differ.
 type Seen struct {
@@ -135,6 +139,8 @@ type lost struct {
 	known Known
 	dev   uint64 // of the directory that it was in
 	below bool   // it is there as another kind: only what was below it is gone
+
+	special bool // a device, FIFO or socket stands there
 }
 
 func newScan(f *Folder, ix Index, emit func([]Seen) error, progress func(Progress)) *scan {
@@ -184,7 +190,7 @@ func (s *scan) recheck() {
 	for p, l := range s.absent {
 		st, err := s.t.lstat(p)
 		switch {
-		case Absent(err), l.below && err == nil && st.Mode&modeType != modeDir:
+		case Absent(err), err == nil && l.gone(st):
 			continue
 		case err == nil:
 			s.again[p] = true
@@ -193,6 +199,12 @@ func (s *scan) recheck() {
 		}
 		delete(s.absent, p)
 	}
+}
+
+// gone says whether what was lost is so, though st stands at its path.
+func (l lost) gone(st Stat) bool {
+	_, ok := st.Kind()
+	return l.below && st.Mode&modeType != modeDir || l.special && !ok
 }
 
 func (s *scan) tell() {

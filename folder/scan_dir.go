@@ -200,6 +200,9 @@ func (p *pass) entry(path event.Path, e entry, k *Known, below bool) error {
 	kind, ok := e.stat.Kind()
 	if !ok {
 		p.problem(path, CodeSpecial, "it is a device, FIFO or socket, and is left out", "ignore it with "+IgnoreFile)
+		if k != nil && k.Kind != event.Tomb {
+			p.lose(path, lost{known: *k, special: true})
+		}
 		return nil
 	}
 	if k != nil && k.Kind == event.Dir && !dir {
@@ -217,7 +220,7 @@ func (p *pass) entry(path event.Path, e entry, k *Known, below bool) error {
 // directory sends a directory where it is new or has another mode, and has it walked.
 func (p *pass) directory(path event.Path, st Stat, k *Known, below bool) error {
 	if k != nil && k.Kind == event.Tomb {
-		if rest, err := p.leftover(path); rest || err != nil {
+		if rest, err := p.leaveLeftover(path, st, *k); rest || err != nil {
 			return err
 		}
 	}
@@ -261,46 +264,4 @@ func (s *scan) sameDevice(was, now uint64) bool {
 func (s *scan) held(path event.Path) {
 	s.problem(path, CodeSubMount, "it lies on another disk than before, or its disk is not there",
 		"mount it again; nothing below it is changed or deleted until then")
-}
-
-// leftover says whether a directory that the pool deleted is still here only for the ignored and special things in it.
-// An empty one is not: somebody has made it again.
-func (s *scan) leftover(dir event.Path) (bool, error) {
-	var l listing
-	if err := s.t.list(dir, &l); err != nil {
-		s.unlisted(dir, err)
-		return true, nil
-	}
-	rows, err := s.children(dir)
-	if err != nil {
-		return false, err
-	}
-	dead := map[string]bool{}
-	for _, r := range rows {
-		dead[r.name] = r.k.Kind == event.Tomb
-	}
-	found := false
-	for _, e := range l.entries {
-		rest, err := s.rest(child(dir, e.name), e, dead[e.name])
-		if !rest || err != nil {
-			return false, err
-		}
-		found = true
-	}
-	return found, nil
-}
-
-// rest says whether one thing in a deleted directory may be left there in silence.
-func (s *scan) rest(path event.Path, e entry, dead bool) (bool, error) {
-	dir := e.stat.Mode&modeType == modeDir
-	if hide, _ := s.rules.one(string(path), dir); hide {
-		return true, nil
-	}
-	if _, ok := e.stat.Kind(); !ok && e.err == nil {
-		return true, nil
-	}
-	if dir && dead {
-		return s.leftover(path)
-	}
-	return false, nil
 }

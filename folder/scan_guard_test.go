@@ -73,6 +73,50 @@ func TestDeletedDirectoryWithIgnoredRestStaysDeleted(t *testing.T) {
 	wantSeen(t, seen, "d: dir", "d/other: dir") // sub is still what it was
 }
 
+// leftovers makes directories d and d/e that the pool has deleted and that stayed for d/e/x.o, which is ignored.
+func leftovers(t *testing.T) *ground {
+	t.Helper()
+	g := newGround(t)
+	g.write(".meerkatignore", "*.o\n")
+	g.write("d/e/x.o", "object")
+	g.settle()
+	for _, p := range []event.Path{"d", "d/e"} {
+		k := g.rows[p]
+		k.Kind, k.Mode = event.Tomb, 0
+		g.put(p, k)
+	}
+	seen, _ := g.scan()
+	wantSeen(t, seen)
+	return g
+}
+
+func TestLeftoverDirectoryThatWasEmptiedMayGo(t *testing.T) {
+	g := leftovers(t)
+	must(t, os.Remove(g.path("d/e/x.o")))
+	want := []string{"d: dir left", "d/e: dir left"}
+	seen, _ := g.scan()
+	wantSeen(t, seen, want...)
+	seen, _ = g.scan(folder.Dirty{Path: "d"})
+	wantSeen(t, seen, want...)
+	g.write("d/y.o", "object") // now only d/e is of no use
+	seen, _ = g.scan()
+	wantSeen(t, seen, "d/e: dir left")
+}
+
+func TestDirectoryMadeAgainIsNoLeftover(t *testing.T) {
+	g := leftovers(t)
+	must(t, os.RemoveAll(g.path("d")))
+	g.mkdir("d")
+	now, _, err := g.f.Lstat("d")
+	must(t, err)
+	k := g.rows["d"]
+	k.Stat.Dev, k.Stat.Ino = now.Dev, now.Ino // as where the file system gives a number away again
+	k.Stat.CTime = now.CTime - 1
+	g.put("d", k)
+	seen, _ := g.scan()
+	wantSeen(t, seen, "d: dir")
+}
+
 func TestRulesAreNotReadThroughALink(t *testing.T) {
 	g := newGround(t)
 	g.write("f", "")

@@ -96,17 +96,35 @@ func asNobody(t *testing.T) {
 
 func TestSpecialFilesAreNeverOpened(t *testing.T) {
 	g := newGround(t)
-	g.write("was", "a file")
-	g.settle()
-	must(t, os.Remove(g.path("was")))
-	must(t, syscall.Mkfifo(g.path("was"), 0o600))
 	must(t, syscall.Mkfifo(g.path("fifo"), 0o600)) // opening it would block for ever
 	g.write("x", "goes on")
 	seen, problems := g.scan()
 	wantSeen(t, seen, "x: file")
-	wantProblems(t, problems, "fifo: special", "was: special")
-	seen, _ = g.scan(folder.Dirty{Path: "fifo"}, folder.Dirty{Path: "was"})
+	wantProblems(t, problems, "fifo: special")
+	seen, _ = g.scan(folder.Dirty{Path: "fifo"})
 	wantSeen(t, seen)
+}
+
+func TestWhatASpecialFileReplacesIsGone(t *testing.T) {
+	for name, dirty := range map[string][]folder.Dirty{"full scan": nil, "dirty paths": {{Path: "was"}, {Path: "dir"}}} {
+		t.Run(name, func(t *testing.T) {
+			g := newGround(t)
+			g.write("was", "a file")
+			g.write("dir/f", "1")
+			g.settle()
+			must(t, os.Remove(g.path("was")))
+			must(t, os.RemoveAll(g.path("dir")))
+			must(t, syscall.Mkfifo(g.path("was"), 0o600))
+			must(t, syscall.Mkfifo(g.path("dir"), 0o600))
+			seen, problems := g.scan(dirty...)
+			wantSeen(t, seen, "was: gone", "dir: gone", "dir/f: gone")
+			wantProblems(t, problems, "was: special", "dir: special")
+			g.learn(seen)
+			seen, problems = g.scan(dirty...)
+			wantSeen(t, seen)
+			wantProblems(t, problems, "was: special", "dir: special")
+		})
+	}
 }
 
 func TestNamesAreBytes(t *testing.T) {

@@ -30,6 +30,8 @@ type tree interface {
 	// open opens a regular file; errNotRegular for what is none.
 	open(p event.Path) (openFile, error)
 	readLink(p event.Path) (string, error)
+	// born gives when the object at p was made, in ns; false where the system does not tell.
+	born(p event.Path) (int64, bool)
 }
 
 // openFile is a regular file open for reading.

@@ -182,6 +182,17 @@ func (t rawTree) lstat(p event.Path) (Stat, error) {
 	return st, nil
 }
 
+func (t rawTree) born(p event.Path) (int64, bool) {
+	fd, err := t.openAt(p, linkFlags)
+	if err != nil {
+		return 0, false
+	}
+	defer unix.Close(fd) // a handle
+	var st unix.Statx_t
+	err = unix.Statx(fd, "", unix.AT_EMPTY_PATH, unix.STATX_BTIME, &st)
+	return st.Btime.Sec*1e9 + int64(st.Btime.Nsec), err == nil && st.Mask&unix.STATX_BTIME != 0
+}
+
 func (t rawTree) readLink(p event.Path) (string, error) {
 	fd, err := t.openAt(p, linkFlags)
 	if err != nil {

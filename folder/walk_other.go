@@ -100,6 +100,8 @@ func (t rootTree) lstat(p event.Path) (st Stat, err error) {
 	return st, err
 }
 
+func (t rootTree) born(event.Path) (int64, bool) { return 0, false }
+
 func (t rootTree) readLink(p event.Path) (target string, err error) {
 	err = t.in(p, func(r *os.Root, name string) error {
 		target, err = r.Readlink(name)

@@ -319,6 +319,9 @@ func (s *session) changed(d *watchDir, name string, mask uint32) error {
 		s.all() // the marker may have gone with it: a scan asks the guards
 	}
 	if hide, _ := s.rules.one(string(p), dir); hide {
+		if mask&(unix.IN_DELETE|unix.IN_MOVED_FROM) != 0 && d != s.root {
+			s.done(d.path(), false) // it may have been all that kept a deleted directory
+		}
 		return nil
 	}
 	switch {

@@ -20,7 +20,8 @@ import (
 
 // Settings are what a node can be told, by flag, environment, config.toml or
 // default, in this precedence. Sizes are bytes, rates bytes per second; 0 is no
-// limit for TrashMax, RateUp and RateDown. Where DHT is "" it is private if there
+// limit for TrashMax, RateUp and RateDown. Of DiskReserve never more than a
+// hundredth of a disk is kept. Where DHT is "" it is private if there
 // are bootstrap nodes, else off.
 type Settings struct {
 	Name                     string
@@ -37,7 +38,7 @@ type Settings struct {
 func defaultSettings() Settings {
 	return Settings{
 		Name: defaultName(), MDNS: "on", Relay: "auto", LogLevel: "info", LogFormat: "text",
-		DiskReserve: 256 << 20, TrashDays: 30,
+		DiskReserve: 1 << 30, TrashDays: 30,
 	}
 }
 

@@ -29,6 +29,7 @@ const (
 const (
 	reasonIgnored = store.Ignored
 	reasonNobody  = "unavailable"
+	reasonChanged = "changed"
 )
 
 // convergeLoop makes the folder as the pool wants it, whenever the two differ.
@@ -379,8 +380,14 @@ func (r *replica) follow(steps []folder.Step, outcomes []folder.Outcome, views m
 			}
 		case folder.Blocked:
 			notes = append(notes, note{o.Path, o.Problem.Code, o.Problem.Message})
-		case folder.Waits, folder.Changed, folder.Lacking:
+		case folder.Waits, folder.Changed:
+			if r.stubborn.again(o.Path, time.Now()) {
+				notes = append(notes, stubbornNote(o))
+			}
+			continue
+		case folder.Lacking:
 		}
+		r.stubborn.over(o.Path)
 	}
 	if _, err := r.st.Commit(tx); err != nil {
 		return 0, err
@@ -393,6 +400,14 @@ func (r *replica) follow(steps []folder.Step, outcomes []folder.Outcome, views m
 type note struct {
 	path            event.Path
 	reason, message string
+}
+
+// stubbornNote says why a path is tried again later, and not at once.
+func stubbornNote(o folder.Outcome) note {
+	if o.Result == folder.Waits && o.Problem.Code != "" {
+		return note{o.Path, o.Problem.Code, o.Problem.Message}
+	}
+	return note{o.Path, reasonChanged, "what stands there is not what this node knows of it"}
 }
 
 func (r *replica) note0(notes []note) error {

@@ -87,6 +87,10 @@ func hintOf(reason string) string {
 		return "ask an admin for the role writer, or put back the pool's version"
 	case reasonHeld:
 		return `"meerkat held" shows it, and takes your decision`
+	case reasonChanged:
+		return "it is looked at again; if it stays so, see whether a program holds or changes it"
+	case folder.CodeInTheWay:
+		return "move what stands there away; it goes on by itself"
 	case "disk_full":
 		return "free some space; it goes on by itself"
 	case "read_only":

@@ -68,6 +68,10 @@ func (r *replica) judge(s folder.Seen) (change, bool, error) {
 	c := change{seen: s, have: store.Have{Stat: storeStat(s.Stat), Racy: s.Racy}}
 	now := s.Value
 	switch {
+	case s.Only == folder.OnlyLeft:
+		c.have.Known = have.Known
+		c.have.Known.Value = now // the pool wants it gone, and nothing keeps it any more
+		return c, known && !have.Known.Value.Live(), nil
 	case s.Gone && isAside(have):
 		c.forget = true // un-ignoring deletes nothing: what went meanwhile is fetched again
 	case known && now.Alike(have.Known.Value):
@@ -150,7 +154,8 @@ func (r *replica) stillThere(s folder.Seen) bool {
 		return false
 	}
 	if s.Gone {
-		return !exists
+		_, ours := stat.Kind()
+		return !exists || !ours // a device, FIFO or socket may have taken its place
 	}
 	return exists && stat == s.Stat
 }

@@ -55,7 +55,6 @@ type replica struct {
 	began      time.Time   // of this run
 	licence    licence
 
-	reserve int64
 	ground  Ground
 	opened  chan struct{} // closed once fold is set
 	closing sync.RWMutex  // held for reading while others read from the folder
@@ -98,6 +97,7 @@ type replica struct {
 	reports     reportBook
 	quota       quota
 	flights     flights
+	stubborn    stubborn
 	blame       func(peer.ID, error)
 	someoneCame atomic.Bool // since blocked needs were last tried
 	repeat      atomic.Bool // send a report though it says nothing new
@@ -178,6 +178,9 @@ func (r *replica) openFolder(ctx context.Context) bool {
 		}
 	}
 }
+
+// reserve is how much of the disk is left free, as the settings say now.
+func (r *replica) reserve() int64 { return r.settings().DiskReserve }
 
 func (r *replica) closeFolder() {
 	r.closing.Lock() // waits for chunks that are being read

@@ -14,7 +14,7 @@ import (
 
 // followed lists the settings that a running node follows without a new start.
 var followed = []string{
-	"bandwidth.down", "bandwidth.up", "log.level", "safety.trash_days", "safety.trash_max",
+	"bandwidth.down", "bandwidth.up", "log.level", "safety.disk_reserve", "safety.trash_days", "safety.trash_max",
 }
 
 // ConfigPath is where the config file of a home lies; it may not be there.

@@ -2,11 +2,13 @@ package node
 
 import (
 	"encoding/base64"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
 
+	"github.com/dustin/go-humanize"
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/bwaklog/meerkat/event"
@@ -83,7 +85,7 @@ func (r *replica) status() PoolStatus {
 		ID: r.id.String(), Name: ro.Name(), Path: r.path, Role: roleOf(ro, r.self),
 		State: stateOf(f), HaltedWhy: f.halted,
 		Files: st.Files, Dirs: st.Dirs, Bytes: st.Bytes, Root: st.Root.String(),
-		WantedHere: f.wanted, Problems: r.allProblems(), Members: r.members(), Notices: r.notices(),
+		WantedHere: f.wanted, Problems: r.allProblems(), Members: r.members(), Notices: r.notices(), Disk: r.room(),
 	}
 	s.Conflicts = r.conflictCopies()
 	s.Held = len(r.held())
@@ -118,10 +120,24 @@ func (r *replica) notices() []string {
 	if why := r.watchTrouble(); why != "" {
 		out = append(out, why)
 	}
+	if d := r.room(); d != nil && d.Free < d.Reserve {
+		out = append(out, fmt.Sprintf("the disk of this folder is nearly full: %s free, and safety.disk_reserve keeps %s; nothing is fetched until there is room",
+			humanize.Bytes(uint64(max(d.Free, 0))), humanize.Bytes(uint64(d.Reserve))))
+	}
 	if r.amOut() {
 		out = append(out, textRemoved)
 	}
 	return out
+}
+
+// room is what the folder's disk has to spare, nil where that is not known.
+func (r *replica) room() *Disk {
+	var d Disk
+	err := r.useFolder(func() (err error) { d.Free, d.Reserve, err = r.fold.Space(); return err })
+	if err != nil {
+		return nil
+	}
+	return &d
 }
 
 // members lists everybody in the pool, this node first.

@@ -134,6 +134,13 @@ type PoolStatus struct {
 	Notices    []string   `json:"notices,omitempty"`
 	Requests   int        `json:"requests,omitempty"`
 	LastChange *time.Time `json:"last_change,omitempty"`
+	Disk       *Disk      `json:"disk,omitempty"` // nil: not known
+}
+
+// Disk is the room where a pool's folder lies, in bytes.
+type Disk struct {
+	Free    int64 `json:"free"`    // that this node may still write
+	Reserve int64 `json:"reserve"` // of it that fetching leaves alone
 }
 
 // NodeStatus is the state of the node itself.
