@@ -33,6 +33,7 @@ func samples(a *author) []event.Event {
 		{Path: "l\xff", Value: link("../x"), Ctx: event.Vector{own: 1}},
 		{Path: "d", Value: dir(0o711)},
 		{Path: "t", Value: event.Value{Mode: 0o700}, WasDir: true, Ctx: ctx},
+		{Path: "u", Value: dir(0o700), Found: true},
 	}
 }
 
@@ -118,26 +119,27 @@ func TestSealRefuses(t *testing.T) {
 		e    event.Event
 		want error
 	}{
-		"an invalid path":          {event.Event{Path: "a//b", Value: dir(0)}, event.ErrPath},
-		"the node's own folder":    {event.Event{Path: ".meerkat/x", Value: dir(0)}, event.ErrPath},
-		"an invalid hint":          {event.Event{Path: "a", From: "..", Value: dir(0)}, event.ErrPath},
-		"more than nine mode bits": {event.Event{Path: "a", Value: dir(0o1755)}, event.ErrEvent},
-		"a root of other chunks":   {event.Event{Path: "a", Value: wrongRoot}, event.ErrEvent},
-		"sizes that do not add up": {event.Event{Path: "a", Value: short}, event.ErrEvent},
-		"a negative size":          {event.Event{Path: "a", Value: event.Value{Kind: event.File, Size: -1}}, event.ErrEvent},
-		"a file without content":   {event.Event{Path: "a", Value: event.Value{Kind: event.File, Size: 1}}, event.ErrEvent},
-		"a target with NUL":        {event.Event{Path: "a", Value: link("a\x00")}, event.ErrEvent},
-		"a long target":            {event.Event{Path: "a", Value: link(strings.Repeat("a", 4097))}, event.ErrEvent},
-		"a directory with mtime":   {event.Event{Path: "a", Value: event.Value{Kind: event.Dir, MTime: 1}}, event.ErrEvent},
-		"a live thing that was":    {event.Event{Path: "a", Value: dir(0), WasDir: true}, event.ErrEvent},
-		"five old contents":        {event.Event{Path: "a", Value: dir(0), Prev: prev5}, event.ErrEvent},
-		"an old content twice":     {event.Event{Path: "a", Value: dir(0), Prev: []chunker.ID{{1}, {1}}}, event.ErrEvent},
-		"its own dot as seen":      {event.Event{Path: "a", Value: dir(0), Ctx: event.Vector{a.head.Writer: 3}}, event.ErrRewound},
-		"a dot outside of ctx":     {event.Event{Path: "a", Value: dir(0), CDot: event.Dot{Writer: o, Seq: 1}}, event.ErrEvent},
-		"a dot beyond ctx":         {event.Event{Path: "a", Value: dir(0), Ctx: event.Vector{o: 1}, MDot: event.Dot{Writer: o, Seq: 2}}, event.ErrEvent},
-		"a zero in ctx":            {event.Event{Path: "a", Value: dir(0), Ctx: event.Vector{o: 0}}, event.ErrEvent},
-		"a writer without a key":   {event.Event{Path: "a", Value: dir(0), Ctx: event.Vector{{Node: "x"}: 1}}, event.ErrEvent},
-		"too many writers":         {event.Event{Path: "a", Value: dir(0), Ctx: big}, event.ErrEvent},
+		"an invalid path":           {event.Event{Path: "a//b", Value: dir(0)}, event.ErrPath},
+		"the node's own folder":     {event.Event{Path: ".meerkat/x", Value: dir(0)}, event.ErrPath},
+		"an invalid hint":           {event.Event{Path: "a", From: "..", Value: dir(0)}, event.ErrPath},
+		"more than nine mode bits":  {event.Event{Path: "a", Value: dir(0o1755)}, event.ErrEvent},
+		"a root of other chunks":    {event.Event{Path: "a", Value: wrongRoot}, event.ErrEvent},
+		"sizes that do not add up":  {event.Event{Path: "a", Value: short}, event.ErrEvent},
+		"a negative size":           {event.Event{Path: "a", Value: event.Value{Kind: event.File, Size: -1}}, event.ErrEvent},
+		"a file without content":    {event.Event{Path: "a", Value: event.Value{Kind: event.File, Size: 1}}, event.ErrEvent},
+		"a target with NUL":         {event.Event{Path: "a", Value: link("a\x00")}, event.ErrEvent},
+		"a long target":             {event.Event{Path: "a", Value: link(strings.Repeat("a", 4097))}, event.ErrEvent},
+		"a directory with mtime":    {event.Event{Path: "a", Value: event.Value{Kind: event.Dir, MTime: 1}}, event.ErrEvent},
+		"a live thing that was":     {event.Event{Path: "a", Value: dir(0), WasDir: true}, event.ErrEvent},
+		"a tombstone that is there": {event.Event{Path: "a", Found: true}, event.ErrEvent},
+		"five old contents":         {event.Event{Path: "a", Value: dir(0), Prev: prev5}, event.ErrEvent},
+		"an old content twice":      {event.Event{Path: "a", Value: dir(0), Prev: []chunker.ID{{1}, {1}}}, event.ErrEvent},
+		"its own dot as seen":       {event.Event{Path: "a", Value: dir(0), Ctx: event.Vector{a.head.Writer: 3}}, event.ErrRewound},
+		"a dot outside of ctx":      {event.Event{Path: "a", Value: dir(0), CDot: event.Dot{Writer: o, Seq: 1}}, event.ErrEvent},
+		"a dot beyond ctx":          {event.Event{Path: "a", Value: dir(0), Ctx: event.Vector{o: 1}, MDot: event.Dot{Writer: o, Seq: 2}}, event.ErrEvent},
+		"a zero in ctx":             {event.Event{Path: "a", Value: dir(0), Ctx: event.Vector{o: 0}}, event.ErrEvent},
+		"a writer without a key":    {event.Event{Path: "a", Value: dir(0), Ctx: event.Vector{{Node: "x"}: 1}}, event.ErrEvent},
+		"too many writers":          {event.Event{Path: "a", Value: dir(0), Ctx: big}, event.ErrEvent},
 	} {
 		good := event.Event{Path: "ok", Value: dir(0)}
 		if segs, err := event.Seal(a.key, testPool, a.head, nil, []event.Event{good, c.e}); !errors.Is(err, c.want) || segs != nil {

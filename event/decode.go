@@ -69,7 +69,7 @@ var wireTypes = [...]protowire.Type{
 	fieldTarget: protowire.BytesType, fieldHLC: protowire.Fixed64Type, fieldOwn: protowire.VarintType,
 	fieldWriters: protowire.BytesType, fieldSeqs: protowire.BytesType, fieldCDot: protowire.BytesType,
 	fieldMDot: protowire.BytesType, fieldPrev: protowire.BytesType, fieldFrom: protowire.BytesType,
-	fieldWasDir: protowire.VarintType,
+	fieldWasDir: protowire.VarintType, fieldFound: protowire.VarintType,
 }
 
 func (r *decoder) field(e *Event, f field) (err error) {
@@ -138,6 +138,8 @@ func (r *decoder) causal(e *Event, f field) (err error) {
 		e.From, err = ParsePath(f.b)
 	case fieldWasDir:
 		e.WasDir, err = true, limit(f, 1)
+	case fieldFound:
+		e.Found, err = true, limit(f, 1)
 	}
 	return err
 }
@@ -250,6 +252,9 @@ func (r *decoder) finish(e *Event) error {
 	}
 	if e.WasDir && e.Value.Kind != Tomb {
 		return fmt.Errorf("%w: %v that was a directory", ErrEvent, e.Value.Kind)
+	}
+	if e.Found && e.Value.Kind == Tomb {
+		return fmt.Errorf("%w: a tombstone that was found", ErrEvent)
 	}
 	if e.Value.Kind == File {
 		return r.file(&e.Value)

@@ -29,6 +29,7 @@ const (
 	fieldPrev
 	fieldFrom
 	fieldWasDir
+	fieldFound
 )
 
 // writerSize is a writer in an event or a header: key and epoch.
@@ -66,6 +67,9 @@ func encodeEvent(b []byte, d Dot, e Event) ([]byte, error) {
 	b = putBytes(b, fieldFrom, e.From)
 	if e.WasDir {
 		b = putUint(b, fieldWasDir, 1)
+	}
+	if e.Found {
+		b = putUint(b, fieldFound, 1)
 	}
 	return b, nil
 }

@@ -37,6 +37,9 @@ type Event struct {
 	From  Path         // hint: the content was at this path before; may be ""
 	// WasDir marks the tombstone of a directory.
 	WasDir bool
+	// Found marks what an author came upon whose memory was new, or older than its disk: it cannot tell whether the
+	// pool has left that behind already. Tombstones are never found.
+	Found bool
 }
 
 // Leaf is an event that has been sealed. Hash covers Dot and Raw, so it names this event alone. Raw is as it was

@@ -196,13 +196,16 @@ func (w *world) edit(n *simNode, p event.Path) {
 	default:
 		now = file(fmt.Sprint("text ", w.rng.IntN(5)), 0o644, int64(w.rng.IntN(9)+1))
 	}
-	if w.rng.IntN(9) == 0 {
+	found := w.rng.IntN(9) == 0
+	if found {
 		k = event.Known{} // merge mode: the index was lost
 	}
 	if now.Same(k.Value) || !now.Live() && !k.Value.Live() || v.Implied && !now.Live() {
 		return
 	}
-	w.say(n, event.Change(p, k, now, w.tick()))
+	e := event.Change(p, k, now, w.tick())
+	e.Found = found && now.Live()
+	w.say(n, e)
 }
 
 // gossip hands some of the events to one node, in any order and some of them again.

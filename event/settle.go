@@ -27,6 +27,7 @@ func Settle(p Path, s State, liveKids bool, at func(Path) State, t func() HLC) [
 		}
 	}
 	e := Event{Path: p, Value: v.Value, CDot: v.CDot, MDot: v.MDot, Ctx: s.Covered.Clone(), HLC: t(), Prev: v.Prev}
+	e.WasDir = v.Value.Kind == Tomb && slices.ContainsFunc(s.Live, func(l Leaf) bool { return l.Event.WasDir })
 	for _, l := range s.Live {
 		e.Ctx = e.Ctx.put(l.Dot)
 	}

@@ -39,7 +39,9 @@ type Loser struct {
 func (s State) View(liveKids bool) View {
 	r := resolver{liveKids: liveKids}
 	for _, l := range s.Live {
-		if l.Event.Value.Live() {
+		if s.leftBehind(l) {
+			r.stale = append(r.stale, l)
+		} else if l.Event.Value.Live() {
 			r.alive = append(r.alive, l)
 		} else {
 			r.tombs = append(r.tombs, l)
@@ -49,7 +51,7 @@ func (s State) View(liveKids bool) View {
 	slices.SortFunc(r.tombs, byTime)
 	v := r.view()
 	differ := func(l Leaf) bool { return !l.Event.Value.Same(v.Value) }
-	v.Settled = len(v.Losers) == 0 && !v.Implied && (len(r.alive) == 0 || !slices.ContainsFunc(s.Live, differ))
+	v.Settled = len(v.Losers) == 0 && !v.Implied && (len(r.alive)+len(r.stale) == 0 || !slices.ContainsFunc(s.Live, differ))
 	return v
 }
 
@@ -57,6 +59,22 @@ func (s State) View(liveKids bool) View {
 type resolver struct {
 	liveKids     bool
 	alive, tombs []Leaf
+	stale        []Leaf // left behind: they count as seen, and for nothing else
+}
+
+// leftBehind says whether l is content that was found, and that a sibling's author had at the path before: what l's
+// author did not remember, the other did, and went on from there. The memory of what was itself found says nothing.
+func (s State) leftBehind(l Leaf) bool {
+	if !l.Event.Found {
+		return false
+	}
+	id := l.Event.Value.Content()
+	return slices.ContainsFunc(s.Live, func(o Leaf) bool {
+		if l.Event.Value.Kind == Dir {
+			return o.Event.WasDir
+		}
+		return !o.Event.Found && slices.Contains(o.Event.Prev, id)
+	})
 }
 
 // byTime puts later leaves first; leaves of one time by their hash.
@@ -90,7 +108,7 @@ func (r *resolver) view() View {
 	merged := r.merged(win, fresh)
 	meta := metaOf(win, merged)
 	v := View{
-		Value: win.Event.Value, Base: base(merged, r.tombs), CDot: win.Event.CDot, MDot: meta.Event.MDot,
+		Value: win.Event.Value, Base: base(merged, r.tombs, r.stale), CDot: win.Event.CDot, MDot: meta.Event.MDot,
 		Prev: r.prev(win), Losers: losers(fresh, win.Event.Value), Author: win.Dot.Writer.Node, HLC: win.Event.HLC,
 	}
 	v.Value.Mode = meta.Event.Value.Mode
@@ -103,7 +121,7 @@ func (r *resolver) view() View {
 // bare is the view where no live event is to stand at the path: a tombstone, nothing, or a directory implied by what
 // lives below it.
 func (r *resolver) bare(fresh []Leaf) View {
-	v := View{Base: base(r.tombs), Prev: r.prev(Leaf{})}
+	v := View{Base: base(r.tombs, r.stale), Prev: r.prev(Leaf{})}
 	if len(r.tombs) > 0 {
 		top := r.tombs[0]
 		v.Value, v.CDot, v.MDot = top.Event.Value, top.Event.CDot, top.Event.MDot
@@ -228,7 +246,7 @@ func base(groups ...[]Leaf) Vector {
 // the siblings knew.
 func (r *resolver) prev(win Leaf) []chunker.ID {
 	var ids []chunker.ID
-	now, all := win.Event.Value.Content(), slices.Concat(r.alive, r.tombs)
+	now, all := win.Event.Value.Content(), slices.Concat(r.alive, r.tombs, r.stale)
 	for _, l := range all {
 		ids = addPrev(ids, now, l.Event.Value.Content())
 	}

@@ -50,6 +50,55 @@ func TestConcurrentChanges(t *testing.T) {
 	}
 }
 
+// Somebody who has lost its memory finds what another, who has not, left behind.
+func TestWhatIsFoundDoesNotComeBack(t *testing.T) {
+	old := file("old", 0o644, 1)
+	touched := old
+	touched.MTime = 9
+	for name, c := range map[string]struct {
+		was, now, found event.Value
+		fresh           bool // it was not found, but made
+		want            event.Value
+		losers          int
+	}{
+		"a deleted file stays away":           {was: old, now: event.Value{}, found: touched, want: event.Value{Mode: 0o644}},
+		"a deleted directory stays away":      {was: dir(0o700), now: event.Value{}, found: dir(0o700), want: event.Value{Mode: 0o700}},
+		"an older version is no conflict":     {was: old, now: file("new", 0o644, 2), found: old, want: file("new", 0o644, 2)},
+		"what nobody knows is a conflict":     {was: old, now: file("new", 0o644, 2), found: link("x"), want: link("x"), losers: 1},
+		"what nobody knows outlives a delete": {was: old, now: event.Value{}, found: link("x"), want: link("x")},
+		"a file made anew outlives a delete":  {was: old, now: event.Value{}, found: old, fresh: true, want: old},
+		"a directory outlives a file's end":   {was: old, now: event.Value{}, found: dir(0o700), want: dir(0o700)},
+	} {
+		a, b := newAuthor(1), newAuthor(2)
+		first := a.say(event.Change("p", event.Known{}, c.was, 1<<16))
+		last := a.say(event.Change("p", stateOf(first).View(false).Known(), c.now, 2<<16))
+		e := event.Change("p", event.Known{}, c.found, 3<<16)
+		e.Found = !c.fresh
+		s := stateOf(b.say(e), last, first)
+		v := s.View(false)
+		if !v.Value.Same(c.want) || len(v.Losers) != c.losers {
+			t.Errorf("%s: %+v with %d losers, want %+v with %d", name, v.Value, len(v.Losers), c.want, c.losers)
+		}
+	}
+}
+
+// What was left behind counts as seen, so it does not come up again when the path's memory has gone further.
+func TestWhatIsFoundIsSeenByTheNextEdit(t *testing.T) {
+	a, b := newAuthor(1), newAuthor(2)
+	first := a.say(event.Change("p", event.Known{}, file("old", 0o644, 1), 1<<16))
+	gone := a.say(event.Change("p", stateOf(first).View(false).Known(), event.Value{}, 2<<16))
+	e := event.Change("p", event.Known{}, file("old", 0o644, 1), 3<<16)
+	e.Found = true
+	found := b.say(e)
+	s := stateOf(first, gone, found)
+	for i := range 2 * event.MaxPrev {
+		s, _ = s.Add(a.say(event.Change("p", s.View(false).Known(), file(strings.Repeat("x", i+1), 0o644, 1), event.HLC(9+i)<<16)))
+	}
+	if v := s.View(false); len(s.Live) != 1 || len(v.Losers) != 0 || !v.Settled {
+		t.Errorf("%d live events, %d losers, settled %v", len(s.Live), len(v.Losers), v.Settled)
+	}
+}
+
 func TestChangeKeepsHistory(t *testing.T) {
 	a := newAuthor(1)
 	var s event.State

@@ -46,18 +46,19 @@ func (c continuity) judge(now continuity) evidence {
 }
 
 // continuity finds out whether this state is the one that the run before
-// left, and renews the marks by which the next run will know.
-func (r *replica) continuity() (evidence, error) {
-	now := continuity{Birth: birthOf(r.stateDir), Nonce: nonceText(r.fold.Marker().Nonce), Boot: bootOf()}
+// left, and gives what is found now, to renew the marks by which the next run
+// will know.
+func (r *replica) continuity() (found evidence, now continuity, err error) {
+	now = continuity{Birth: birthOf(r.stateDir), Nonce: nonceText(r.fold.Marker().Nonce), Boot: bootOf()}
 	before, ok, err := readContinuity(r.st)
 	if err != nil {
-		return broken, err
+		return broken, now, err
 	}
-	found := unborn
+	found = unborn
 	if ok {
 		found = before.judge(now)
 	}
-	return found, r.renew(now)
+	return found, now, nil
 }
 
 // renew writes a fresh nonce into marker and state. A crash between the two

@@ -47,6 +47,7 @@ type replica struct {
 	before    uint64
 	exclusive bool
 	past      *ancestors // nil until a scan needs it
+	surveyed  bool       // this state has seen the whole folder, so that what it finds now is new
 
 	stateDir   string
 	again      func(context.Context, peer.ID, event.PoolID) (Answer, error)
@@ -213,11 +214,17 @@ func (r *replica) begin(ctx context.Context) (evidence, error) {
 	}
 	r.cleanTmp()
 	r.loadPause()
-	found, err := r.continuity()
+	found, now, err := r.continuity()
 	if err != nil {
 		return broken, err
 	}
-	return found, r.openEpoch(found)
+	if err := r.loadSurvey(found); err != nil {
+		return broken, err
+	}
+	if err := r.openEpoch(found); err != nil {
+		return broken, err
+	}
+	return found, r.renew(now) // last: what it overwrites is what found was judged by
 }
 
 // halt stops or resumes the pool; why is "" when all is well again.

@@ -60,6 +60,9 @@ func (r *replica) scanTurn(ctx context.Context) error {
 		return nil
 	}
 	err := r.scanGuarded(ctx, dirty, all)
+	if err == nil && all {
+		err = r.survey()
+	}
 	if err != nil {
 		r.giveBack(dirty, all, waiting)
 		return err

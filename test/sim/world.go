@@ -320,13 +320,23 @@ func (w *World) heal() error {
 		m.Midway(0, nil)
 	}
 	for _, m := range w.machines {
-		if !w.in[m] {
+		out, err := m.outside()
+		if err != nil {
+			return err
+		}
+		if out || !w.in[m] {
 			if err := w.join(ctx, m); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// outside reports whether m neither is in the pool nor asks to be let in, as after it lost its state while it asked.
+func (m *Machine) outside() (bool, error) {
+	s, err := m.Node().Status(context.Background())
+	return len(s.Pools)+len(s.Joining) == 0, err
 }
 
 // judge waits for the folders to be equal, and then looks whether they are right, and stay so.

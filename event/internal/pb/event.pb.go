@@ -98,6 +98,7 @@ type Event struct {
 	Prev          []byte                 `protobuf:"bytes,17,opt,name=prev,proto3" json:"prev,omitempty"`         // up to 4 contents of 32 bytes
 	From          []byte                 `protobuf:"bytes,18,opt,name=from,proto3" json:"from,omitempty"`
 	WasDir        bool                   `protobuf:"varint,19,opt,name=was_dir,json=wasDir,proto3" json:"was_dir,omitempty"`
+	Found         bool                   `protobuf:"varint,20,opt,name=found,proto3" json:"found,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -261,6 +262,13 @@ func (x *Event) GetFrom() []byte {
 func (x *Event) GetWasDir() bool {
 	if x != nil {
 		return x.WasDir
+	}
+	return false
+}
+
+func (x *Event) GetFound() bool {
+	if x != nil {
+		return x.Found
 	}
 	return false
 }
@@ -639,7 +647,7 @@ var File_event_proto protoreflect.FileDescriptor
 
 const file_event_proto_rawDesc = "" +
 	"\n" +
-	"\vevent.proto\x12\rmeerkat.event\"\xbd\x03\n" +
+	"\vevent.proto\x12\rmeerkat.event\"\xd3\x03\n" +
 	"\x05Event\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\fR\x04path\x12'\n" +
 	"\x04kind\x18\x02 \x01(\x0e2\x13.meerkat.event.KindR\x04kind\x12\x12\n" +
@@ -661,7 +669,8 @@ const file_event_proto_rawDesc = "" +
 	"\x04mdot\x18\x10 \x03(\x04R\x04mdot\x12\x12\n" +
 	"\x04prev\x18\x11 \x01(\fR\x04prev\x12\x12\n" +
 	"\x04from\x18\x12 \x01(\fR\x04from\x12\x17\n" +
-	"\awas_dir\x18\x13 \x01(\bR\x06wasDir\"<\n" +
+	"\awas_dir\x18\x13 \x01(\bR\x06wasDir\x12\x14\n" +
+	"\x05found\x18\x14 \x01(\bR\x05found\"<\n" +
 	"\x04Leaf\x12\x16\n" +
 	"\x05event\x18\x01 \x01(\fH\x00R\x05event\x12\x14\n" +
 	"\x04hash\x18\x02 \x01(\fH\x00R\x04hashB\x06\n" +
