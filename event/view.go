@@ -39,7 +39,7 @@ type Loser struct {
 func (s State) View(liveKids bool) View {
 	r := resolver{liveKids: liveKids}
 	for _, l := range s.Live {
-		if s.leftBehind(l) {
+		if s.leftBehind(l) || s.carried(l) {
 			r.stale = append(r.stale, l)
 		} else if l.Event.Value.Live() {
 			r.alive = append(r.alive, l)
@@ -74,6 +74,18 @@ func (s State) leftBehind(l Leaf) bool {
 			return o.Event.WasDir
 		}
 		return !o.Event.Found && slices.Contains(o.Event.Prev, id)
+	})
+}
+
+// carried says whether l only carried on, in settling the path, what somebody has deleted who had seen it: l sets neither
+// content nor metadata, so the deletion lacks nothing that anybody did.
+func (s State) carried(l Leaf) bool {
+	e := l.Event
+	if !e.Value.Live() || e.CDot == l.Dot || e.MDot == l.Dot {
+		return false
+	}
+	return slices.ContainsFunc(s.Live, func(o Leaf) bool {
+		return !o.Event.Value.Live() && o.seen(e.CDot) && o.seen(e.MDot)
 	})
 }
 

@@ -82,6 +82,29 @@ func TestWhatIsFoundDoesNotComeBack(t *testing.T) {
 	}
 }
 
+// Nobody undoes a deletion by settling a conflict whose winner was deleted meanwhile.
+func TestSettlingIsNoEdit(t *testing.T) {
+	a, b := newAuthor(1), newAuthor(2)
+	mine, theirs := file("mine", 0o644, 1), file("theirs", 0o644, 2)
+	lost := a.say(event.Change("p", event.Known{}, mine, 1<<16))
+	won := b.say(event.Change("p", event.Known{}, theirs, 2<<16))
+	none := func(event.Path) event.State { return event.State{} }
+	now := func() event.HLC { return 3 << 16 }
+	var settled event.Leaf
+	for _, e := range event.Settle("p", stateOf(lost, won), false, none, now) {
+		settled = a.say(e)
+	}
+	gone := b.say(event.Change("p", stateOf(won).View(false).Known(), event.Value{}, 4<<16))
+	v := stateOf(settled, gone, lost, won).View(false)
+	if v.Value.Live() || len(v.Losers) != 0 {
+		t.Errorf("the deleted winner is %v with %d losers", v.Value, len(v.Losers))
+	}
+	next := b.say(event.Change("p", v.Known(), file("next", 0o644, 3), 5<<16))
+	if s := stateOf(next, settled, gone, lost, won); len(s.Live) != 1 {
+		t.Errorf("%d live events after the next edit, want it alone", len(s.Live))
+	}
+}
+
 // What was left behind counts as seen, so it does not come up again when the path's memory has gone further.
 func TestWhatIsFoundIsSeenByTheNextEdit(t *testing.T) {
 	a, b := newAuthor(1), newAuthor(2)

@@ -342,7 +342,7 @@ func (m *Machine) outside() (bool, error) {
 // judge waits for the folders to be equal, and then looks whether they are right, and stay so.
 func (w *World) judge() error {
 	if why := w.await(patience); why != "" {
-		return fmt.Errorf("the folders are not equal after %v:\n%s", patience, why)
+		return fmt.Errorf("the folders are not equal after %v:\n%s%s", patience, why, w.wanting())
 	}
 	w.say("all are equal")
 	time.Sleep(calm)
@@ -414,6 +414,20 @@ func (w *World) unequal() (why string, lacking bool) {
 		}
 	}
 	return strings.Join(out, "\n"), lacking
+}
+
+// wanting tells of each machine's first path that waits, and why.
+func (w *World) wanting() string {
+	var b strings.Builder
+	for _, m := range w.machines {
+		i, err := m.Node().Why(context.Background(), "", "")
+		fmt.Fprintf(&b, "\n%s: %s is %s: %s, %d bytes by %s, %v", m.Name, i.Path, i.State, i.Cause, i.Size, i.ByName, err)
+		_ = m.Node().Log(context.Background(), node.LogRequest{Path: i.Path}, func(c node.ChangeInfo) error {
+			fmt.Fprintf(&b, "\n\t%s %s %s %d bytes", c.Time.Format("04:05.000"), c.ByName, c.Action, c.Size)
+			return nil
+		})
+	}
+	return b.String()
 }
 
 // pool is what the node says of its pool.
