@@ -126,8 +126,8 @@ func (l *load) fillLocally(ctx context.Context) error {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			n, err := l.r.readLocal(c.ID, buf)
-			if err != nil || chunker.Sum(buf[:n]) != c.ID {
+			n, err := l.r.readLocal(c.ID, buf, true)
+			if err != nil {
 				continue // it is fetched like any other
 			}
 			if err := l.put(swarm.Want{ID: c.ID}, buf[:n]); err != nil {

@@ -247,7 +247,7 @@ func (r *replica) fill(ctx context.Context, part *folder.Partial) error {
 	buf := make([]byte, chunker.MaxChunk)
 	for _, i := range part.Missing() {
 		c := m.Chunks[i]
-		if n, err := r.readLocal(c.ID, buf); err == nil {
+		if n, err := r.readLocal(c.ID, buf, true); err == nil {
 			if err := part.WriteChunk(i, buf[:n]); err != nil {
 				return err
 			}
@@ -282,7 +282,7 @@ func (r *replica) whole(v event.Value) bool {
 	}
 	buf := make([]byte, chunker.MaxChunk)
 	for _, c := range m.Chunks {
-		if _, err := r.readLocal(c.ID, buf); err != nil {
+		if _, err := r.readLocal(c.ID, buf, true); err != nil {
 			return false
 		}
 	}
@@ -342,7 +342,7 @@ func (r *replica) content(ctx context.Context, v version, value event.Value, f f
 	}
 	buf := make([]byte, chunker.MaxChunk)
 	for _, c := range m.Chunks {
-		n, err := r.readLocal(c.ID, buf)
+		n, err := r.readLocal(c.ID, buf, true)
 		if err != nil {
 			return fmt.Errorf("read a version of %s: %w", v.path, err)
 		}

@@ -230,7 +230,7 @@ func (r *replica) dropDamaged(root chunker.ID) error {
 func (r *replica) sound(at store.Place, m chunker.Manifest, buf []byte) bool {
 	for _, c := range m.Chunks {
 		at.Size = int(c.Size)
-		if _, err := r.readPlace(c.ID, at, buf); err != nil {
+		if _, err := r.readPlace(c.ID, at, buf, true); err != nil {
 			return false
 		}
 		at.Offset += int64(c.Size)

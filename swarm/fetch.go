@@ -160,7 +160,7 @@ func (f *fetch) attend(ctx context.Context, links map[peer.ID]context.CancelFunc
 // start begins to ask p, one of so many peers.
 func (f *fetch) start(ctx context.Context, p peer.ID, peers int) context.CancelFunc {
 	ctx, cancel := context.WithCancel(ctx)
-	l := &link{f: f, peer: p}
+	l := &link{f: f, peer: p, doubted: f.s.isDoubted(f.req.Pool, p)}
 	f.plan.addLink(l)
 	f.children.Go(func() {
 		defer f.plan.dropLink(l)
@@ -192,6 +192,14 @@ func (f *fetch) hopeless() bool {
 func (f *fetch) lose(a *lane) {
 	f.plan.lose(a)
 	f.plan.poke()
+}
+
+// doubt lets the peer of a verify what it sends from now on, and asks again for what was wrong.
+func (f *fetch) doubt(a *lane, w Want) {
+	f.s.doubt(f.req.Pool, a.link.peer)
+	f.plan.doubt(a)
+	f.plan.poke()
+	f.s.c.Log.Debug("what a peer sent as it lay was wrong; it verifies from now on", "peer", a.link.peer, "chunk", w.ID)
 }
 
 // blame remembers what was wrong with a peer, and bars the one that lied.

@@ -55,8 +55,8 @@ func (a *lane) once(ctx context.Context) error {
 	defer cancel(nil)
 	f.plan.join(a, cancel)
 	defer f.lose(a)
-	wants := a.next(ctx)
-	if wants == nil {
+	asks := a.next(ctx)
+	if asks == nil {
 		return context.Cause(ctx)
 	}
 	st, err := f.open(ctx, a.link.peer)
@@ -70,7 +70,7 @@ func (a *lane) once(ctx context.Context) error {
 		defer close(finished)
 		cancel(a.receive(ctx, st))
 	}()
-	cancel(a.send(ctx, st, wants))
+	cancel(a.send(ctx, st, asks))
 	_ = st.Reset() // no reply that may still come is wanted, and the reader ends
 	<-finished
 	if err := context.Cause(ctx); err != errClosed {
@@ -104,14 +104,14 @@ func direct(c network.Conn) bool {
 }
 
 // next waits until there is something to ask for. nil: the lane is over.
-func (a *lane) next(ctx context.Context) []Want {
+func (a *lane) next(ctx context.Context) []ask {
 	for {
 		if ctx.Err() != nil || a.link.f.plan.spent(a) {
 			return nil
 		}
-		if wants := a.link.f.plan.pick(a, time.Now()); len(wants) > 0 {
+		if asks := a.link.f.plan.pick(a, time.Now()); len(asks) > 0 {
 			a.hear() // the peer's time to answer begins
-			return wants
+			return asks
 		}
 		select {
 		case <-a.kick:
@@ -122,13 +122,13 @@ func (a *lane) next(ctx context.Context) []Want {
 }
 
 // send asks, as long as there is something to ask for.
-func (a *lane) send(ctx context.Context, st network.Stream, wants []Want) error {
+func (a *lane) send(ctx context.Context, st network.Stream, asks []ask) error {
 	var out bytes.Buffer
 	msg := appendOpen(nil, a.link.f.req.Pool)
 	_ = frame.Write(&out, msg) // memory takes everything
-	for wants != nil {
-		for _, kind := range []byte{kindChunks, kindBlocks} {
-			if msg = appendWants(msg[:0], kind, wants); len(msg) > 1 {
+	for asks != nil {
+		for _, kind := range []byte{kindChunks, kindBlocks, kindPlain} {
+			if msg = appendAsks(msg[:0], kind, asks); len(msg) > 1 {
 				_ = frame.Write(&out, msg)
 			}
 		}
@@ -139,16 +139,16 @@ func (a *lane) send(ctx context.Context, st network.Stream, wants []Want) error 
 			return fmt.Errorf("ask: %w", err)
 		}
 		out.Reset()
-		wants = a.next(ctx)
+		asks = a.next(ctx)
 	}
 	return errClosed
 }
 
-func appendWants(msg []byte, kind byte, wants []Want) []byte {
+func appendAsks(msg []byte, kind byte, asks []ask) []byte {
 	msg = append(msg, kind)
-	for _, w := range wants {
-		if kindOf(w) == kind {
-			msg = append(msg, w.ID[:]...)
+	for _, q := range asks {
+		if q.kind == kind {
+			msg = append(msg, q.id[:]...)
 		}
 	}
 	return msg
@@ -164,7 +164,7 @@ func (a *lane) receive(ctx context.Context, st network.Stream) error {
 	for {
 		src.payload = false
 		status, n, err := readHead(r)
-		i, w, ok := a.link.f.plan.head(a)
+		q, w, ok := a.link.f.plan.head(a)
 		if err == io.EOF && !ok {
 			return errClosed // idle for long
 		}
@@ -194,7 +194,7 @@ func (a *lane) receive(ctx context.Context, st network.Stream) error {
 		if _, err := io.ReadFull(r, buf[:n]); err != nil {
 			return err
 		}
-		if err := a.accept(i, w, buf[:n]); err != nil {
+		if err := a.accept(q, w, buf[:n]); err != nil {
 			return err
 		}
 	}
@@ -210,16 +210,20 @@ func denial(status byte) error {
 	return ErrUnreadable
 }
 
-// accept verifies and puts what came for piece i.
-func (a *lane) accept(i int32, w Want, b []byte) error {
-	if chunker.Sum(b) != w.ID {
-		return fmt.Errorf("%w for %v", ErrWrongBytes, w.ID)
-	}
+// accept verifies and puts what came for q.
+func (a *lane) accept(q request, w Want, b []byte) error {
 	f := a.link.f
+	if chunker.Sum(b) != w.ID {
+		if q.kind != kindPlain {
+			return fmt.Errorf("%w for %v", ErrWrongBytes, w.ID)
+		}
+		f.doubt(a, w)
+		return nil
+	}
 	wants, mine := f.plan.take(a, true, time.Now())
 	a.poke() // there is room in the window
 	if mine {
-		f.plan.settle(i, f.put(wants, b))
+		f.plan.settle(q.piece, f.put(wants, b))
 	}
 	return nil
 }

@@ -23,19 +23,21 @@ const (
 	rateTime   = 100 * time.Millisecond
 )
 
-// link is one peer during one fetch. Everything below f and peer is guarded by plan.mu.
+// link is one peer during one fetch. Everything below f and peer is guarded by plan.mu once it runs.
 type link struct {
 	f    *fetch
 	peer peer.ID
 
-	lanes  []*lane
-	files  []known             // by root
-	denied map[int32]time.Time // pieces that the peer said it has not, and when
-	batch  int
-	aside  aside
-	misses int // since the last hit
-	quiet  time.Duration
-	until  time.Time // nothing is asked before
+	lanes []*lane
+	files []known // by root
+	// doubted: it sent something wrong that it was not asked to verify.
+	doubted bool
+	denied  map[int32]time.Time // pieces that the peer said it has not, and when
+	batch   int
+	aside   aside
+	misses  int // since the last hit
+	quiet   time.Duration
+	until   time.Time // nothing is asked before
 }
 
 // known is a holding, once the peer has told.
@@ -155,9 +157,10 @@ func (l *link) keep(ctx context.Context, task func(context.Context) error) {
 	}
 }
 
-// request is a piece that a lane was asked for, and when.
+// request is a piece that a lane was asked for, how, and when.
 type request struct {
 	piece int32
+	kind  byte
 	at    time.Time
 }
 

@@ -36,6 +36,9 @@ type shelf struct {
 	reads  atomic.Int64
 
 	read func(ctx context.Context, id chunker.ID, b []byte) ([]byte, error) // changes what is read
+
+	rotten func(id chunker.ID, b []byte) []byte // what lies on the disk by now
+	lies   bool                                 // and is sent all the same
 }
 
 func newShelf() *shelf {
@@ -57,12 +60,12 @@ func (s *shelf) deny(id peer.ID) {
 	s.denied[id] = true
 }
 
-func (s *shelf) Read(ctx context.Context, _ swarm.Pool, id chunker.ID, block bool, dst []byte) (int, error) {
+func (s *shelf) Read(ctx context.Context, _ swarm.Pool, q swarm.Query, dst []byte) (int, error) {
 	s.reads.Add(1)
 	s.mu.Lock()
-	b, ok := s.chunks[id]
-	if block {
-		b, ok = s.blocks[id]
+	b, ok := s.chunks[q.ID]
+	if q.Block {
+		b, ok = s.blocks[q.ID]
 	}
 	s.mu.Unlock()
 	if !ok {
@@ -70,8 +73,14 @@ func (s *shelf) Read(ctx context.Context, _ swarm.Pool, id chunker.ID, block boo
 	}
 	if s.read != nil {
 		var err error
-		if b, err = s.read(ctx, id, b); err != nil {
+		if b, err = s.read(ctx, q.ID, b); err != nil {
 			return 0, err
+		}
+	}
+	if s.rotten != nil {
+		b = s.rotten(q.ID, b)
+		if !q.Plain && !q.Block && !s.lies && chunker.Sum(b) != q.ID {
+			return 0, swarm.ErrChanged
 		}
 	}
 	s.served.Add(int64(len(b)))

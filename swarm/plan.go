@@ -196,7 +196,7 @@ func (p *plan) rankFile(f int) {
 
 // pick chooses what lane a asks for next: nothing, while its window is more than half full or nobody knows better.
 // What it returns counts as asked, in this order.
-func (p *plan) pick(a *lane, now time.Time) []Want {
+func (p *plan) pick(a *lane, now time.Time) []ask {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.over || a.retired || 2*a.pending > a.window || 2*len(a.queue) > a.link.batch {
@@ -226,7 +226,7 @@ func (p *plan) ask(a *lane, i int32, now time.Time) {
 	c.lanes++
 	p.pending++
 	a.pending += c.bytes()
-	a.queue = append(a.queue, request{i, now})
+	a.queue = append(a.queue, request{i, a.link.kindOf(c.want), now})
 }
 
 func (c *piece) bytes() int {
@@ -257,35 +257,43 @@ func (p *plan) double(a *lane, now time.Time) {
 	}
 }
 
-// frames sorts what was picked into chunks and blocks, because a frame asks for one kind only. It returns the wants in
-// the order in which the replies will come.
-func (p *plan) frames(picked []request) []Want {
-	slices.SortStableFunc(picked, func(x, y request) int {
-		return cmp.Compare(kindOf(p.pieces[x.piece].want), kindOf(p.pieces[y.piece].want))
-	})
-	wants := make([]Want, len(picked))
-	for k, q := range picked {
-		wants[k] = p.pieces[q.piece].want
-	}
-	return wants
+// ask is one id in a frame.
+type ask struct {
+	id   chunker.ID
+	kind byte
 }
 
-func kindOf(w Want) byte {
-	if w.Block {
-		return kindBlocks
+// frames sorts what was picked by kind, because a frame asks for one kind only. It returns it in the order in which the
+// replies will come.
+func (p *plan) frames(picked []request) []ask {
+	slices.SortStableFunc(picked, func(x, y request) int { return cmp.Compare(x.kind, y.kind) })
+	asks := make([]ask, len(picked))
+	for k, q := range picked {
+		asks[k] = ask{p.pieces[q.piece].want.ID, q.kind}
 	}
-	return kindChunks
+	return asks
+}
+
+// kindOf is how w is asked for. Whoever asks hashes what comes, so one hash is enough, until that was wrong once.
+func (l *link) kindOf(w Want) byte {
+	switch {
+	case w.Block:
+		return kindBlocks
+	case l.doubted:
+		return kindChunks
+	}
+	return kindPlain
 }
 
 // head is what lane a expects the next reply to be.
-func (p *plan) head(a *lane) (i int32, w Want, ok bool) {
+func (p *plan) head(a *lane) (q request, w Want, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(a.queue) == 0 {
-		return 0, Want{}, false
+		return request{}, Want{}, false
 	}
-	i = a.queue[0].piece
-	return i, p.pieces[i].want, true
+	q = a.queue[0]
+	return q, p.pieces[q.piece].want, true
 }
 
 // take ends the oldest request of a. mine: its bytes are the caller's to put, and then to settle. A piece that another
@@ -314,6 +322,19 @@ func (p *plan) take(a *lane, good bool, now time.Time) (wants []Want, mine bool)
 		p.giveBack(q.piece)
 	}
 	return nil, false
+}
+
+// doubt ends the oldest request of a, whose reply was wrong though its sender was not asked to look. The piece is asked for
+// again, of that peer as well, which has to verify from now on.
+func (p *plan) doubt(a *lane) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	q := a.queue[0]
+	a.drop(p, 1)
+	a.link.doubted = true
+	if c := &p.pieces[q.piece]; c.state == asked && c.lanes == 0 {
+		p.giveBack(q.piece)
+	}
 }
 
 // settle ends a piece that take gave out.

@@ -156,7 +156,7 @@ func (v *server) reply(ctx context.Context, kind byte, id chunker.ID) error {
 		b := v.s.holding(v.pool, id).encode()
 		v.out = append(appendHead(v.out, statusOK, len(b)), b...)
 	} else {
-		v.read(ctx, id, kind == kindBlocks)
+		v.read(ctx, Query{ID: id, Block: kind == kindBlocks, Plain: kind == kindPlain})
 	}
 	if len(v.out) >= flushAt || time.Since(v.since) > flushTime {
 		return v.flush(ctx)
@@ -165,16 +165,16 @@ func (v *server) reply(ctx context.Context, kind byte, id chunker.ID) error {
 }
 
 // read lets the source fill in the chunk where it will be sent from.
-func (v *server) read(ctx context.Context, id chunker.ID, block bool) {
+func (v *server) read(ctx context.Context, q Query) {
 	at := len(v.out) + headBytes
-	n, err := v.s.src.Read(ctx, v.pool, id, block, v.out[at:at+chunker.MaxChunk:at+chunker.MaxChunk])
+	n, err := v.s.src.Read(ctx, v.pool, q, v.out[at:at+chunker.MaxChunk:at+chunker.MaxChunk])
 	if err == nil && (n <= 0 || n > chunker.MaxChunk) {
 		err = fmt.Errorf("source read %d bytes", n)
 	}
 	if err != nil {
 		v.out = appendHead(v.out, statusOf(err), 0)
 		if !errors.Is(err, ErrMissing) {
-			v.s.c.Log.Debug("chunk not served", "id", id, "err", err)
+			v.s.c.Log.Debug("chunk not served", "id", q.ID, "err", err)
 		}
 		return
 	}

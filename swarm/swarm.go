@@ -31,13 +31,20 @@ type Pool = [32]byte
 type Source interface {
 	// Allowed says whether p may have chunks of pool, now. It is asked often and must not block.
 	Allowed(pool Pool, p peer.ID) bool
-	// Read puts the chunk (or manifest block) into dst, which has chunker.MaxChunk bytes and is valid during the call, and
-	// returns how many bytes it has. It must be verified and belong to pool. ErrMissing, ErrUnreadable or ErrChanged say why not;
-	// any other error counts as ErrUnreadable.
-	Read(ctx context.Context, pool Pool, id chunker.ID, block bool, dst []byte) (n int, err error)
+	// Read puts what q names into dst, which has chunker.MaxChunk bytes and is valid during the call, and returns how many
+	// bytes it has. It must belong to pool, and be verified unless q is plain. ErrMissing, ErrUnreadable or ErrChanged say
+	// why not; any other error counts as ErrUnreadable.
+	Read(ctx context.Context, pool Pool, q Query, dst []byte) (n int, err error)
 	// Bitmap says which of the n chunks of the file with this root are here: all of them, or those of which
 	// bits[i/8]>>(i%8)&1 is set. n is 0 where the root is not known. The bits are not changed after the call.
 	Bitmap(pool Pool, root chunker.ID) (n int, all bool, bits []byte)
+}
+
+// Query names a piece that a Source is to read.
+type Query struct {
+	ID    chunker.ID
+	Block bool // of a manifest, else a chunk
+	Plain bool // whoever asked hashes what comes: the place has to look unchanged, the bytes need not be hashed
 }
 
 // What a Source answers where it cannot read.
@@ -123,13 +130,14 @@ type Swarm struct {
 	mu       sync.Mutex
 	streams  map[peer.ID]int         // inbound, now
 	fetches  map[*fetch]struct{}     // in progress
-	barred   map[barred]time.Time    // quarantined until
+	barred   map[member]time.Time    // quarantined until
+	doubted  map[member]time.Time    // until when they have to verify what they send
 	handlers map[network.Stream]bool // inbound streams, to be reset at the end
 	running  bool
 	children sync.WaitGroup // handlers
 }
 
-type barred struct {
+type member struct {
 	pool Pool
 	peer peer.ID
 }
@@ -145,7 +153,8 @@ func New(h host.Host, src Source, c Config) (*Swarm, error) {
 		serving:  make(chan struct{}, c.Serving),
 		streams:  map[peer.ID]int{},
 		fetches:  map[*fetch]struct{}{},
-		barred:   map[barred]time.Time{},
+		barred:   map[member]time.Time{},
+		doubted:  map[member]time.Time{},
 		handlers: map[network.Stream]bool{},
 	}, nil
 }
@@ -178,18 +187,28 @@ func (s *Swarm) Rates() (in, out float64) {
 }
 
 // bar keeps p from being asked for chunks of pool for a while.
-func (s *Swarm) bar(pool Pool, p peer.ID) {
+func (s *Swarm) bar(pool Pool, p peer.ID) { s.note(s.barred, pool, p) }
+
+func (s *Swarm) isBarred(pool Pool, p peer.ID) bool { return s.noted(s.barred, pool, p) }
+
+// doubt lets p verify for a while what it sends of pool: something that it sent as it lay was wrong. That may be a file that
+// changed under it, which it says when it has to look; or a lie, which is told from that by being repeated.
+func (s *Swarm) doubt(pool Pool, p peer.ID) { s.note(s.doubted, pool, p) }
+
+func (s *Swarm) isDoubted(pool Pool, p peer.ID) bool { return s.noted(s.doubted, pool, p) }
+
+func (s *Swarm) note(in map[member]time.Time, pool Pool, p peer.ID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.barred[barred{pool, p}] = time.Now().Add(s.c.Quarantine)
+	in[member{pool, p}] = time.Now().Add(s.c.Quarantine)
 }
 
-func (s *Swarm) isBarred(pool Pool, p peer.ID) bool {
+func (s *Swarm) noted(in map[member]time.Time, pool Pool, p peer.ID) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	until, ok := s.barred[barred{pool, p}]
+	until, ok := in[member{pool, p}]
 	if ok && time.Now().After(until) {
-		delete(s.barred, barred{pool, p})
+		delete(in, member{pool, p})
 		return false
 	}
 	return ok

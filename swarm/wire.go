@@ -15,6 +15,7 @@ import (
 //	0x02 id id …             chunks, at most 1024
 //	0x03 id id …             manifest blocks, at most 1024
 //	0x04 root root …         what is there of these files, at most 1024
+//	0x05 id id …             chunks, at most 1024, which the sender need not have hashed
 //
 // Each id is 32 bytes, and gets one reply, in the order of the requests:
 //
@@ -37,6 +38,7 @@ const (
 	kindChunks byte = 2
 	kindBlocks byte = 3
 	kindHave   byte = 4
+	kindPlain  byte = 5
 
 	statusOK         byte = 0
 	statusMissing    byte = 1
@@ -60,7 +62,7 @@ func decodeOpen(b []byte) (Pool, error) {
 
 // decodeIDs takes a request apart; ids lie in b.
 func decodeIDs(b []byte) (kind byte, ids []byte, err error) {
-	if len(b) == 0 || b[0] < kindChunks || b[0] > kindHave {
+	if len(b) == 0 || b[0] < kindChunks || b[0] > kindPlain {
 		return 0, nil, fmt.Errorf("%w: unknown request", errWire)
 	}
 	ids = b[1:]

@@ -47,6 +47,7 @@ func TestMalformedRequestsAreRefused(t *testing.T) {
 	for name, b := range map[string][]byte{
 		"nothing":         nil,
 		"no ids":          {kindChunks},
+		"no ids, plain":   {kindPlain},
 		"an unknown kind": append([]byte{9}, id...),
 		"open again":      append([]byte{kindOpen}, id...),
 		"half an id":      append([]byte{kindChunks}, id[:16]...),
@@ -85,7 +86,7 @@ func TestMalformedRequestsAreRefused(t *testing.T) {
 
 func FuzzDecodeRequest(f *testing.F) {
 	f.Add(appendOpen(nil, Pool{1}))
-	f.Add(appendWants(nil, kindChunks, []Want{{ID: chunker.Sum(nil)}, {Block: true}}))
+	f.Add(appendAsks(nil, kindChunks, []ask{{chunker.Sum(nil), kindChunks}, {kind: kindBlocks}}))
 	f.Add(append([]byte{kindHave}, make([]byte, 64)...))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if pool, err := decodeOpen(b); err == nil && !bytes.Equal(appendOpen(nil, pool), b) {
