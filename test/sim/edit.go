@@ -42,7 +42,7 @@ func (p *Person) Edit(m *Machine, midway bool) error {
 	defer p.mu.Unlock()
 	h := hand{p, m, midway || m.forgetful}
 	err := h.one()
-	if errors.Is(err, errSkip) || errors.Is(err, fs.ErrPermission) {
+	if errors.Is(err, errSkip) {
 		return nil
 	}
 	return err
@@ -203,7 +203,7 @@ func (h hand) write(p string) error {
 	value := h.model.Fresh(h.m.Name, p)
 	h.Say("%s writes %q to %s", h.m.Name, value, p)
 	body := Content(value, h.size())
-	if is && e.Kind.IsRegular() && !h.unsure && h.dice.IntN(2) == 0 {
+	if is && e.Kind.IsRegular() && e.Mode&0o200 != 0 && !h.unsure && h.dice.IntN(2) == 0 {
 		h.drop(p, e.Value)
 		return errors.Join(os.WriteFile(h.at(p), body, 0o644), h.stamp(h.at(p)))
 	}
