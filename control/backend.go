@@ -59,6 +59,9 @@ type Backend interface {
 	Pools(ctx context.Context) ([]node.PoolInfo, error)
 	// PoolLeave forgets a pool here; its files stay.
 	PoolLeave(ctx context.Context, pool string) error
+	// PoolMerge has a pool go on as the ticket's; it blocks until this node's folder has followed. At ctx's deadline the
+	// merge goes on by itself.
+	PoolMerge(ctx context.Context, ticket, pool string) (node.PoolInfo, error)
 	// PoolRename gives a pool another name for all members.
 	PoolRename(ctx context.Context, pool, name string) error
 

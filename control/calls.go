@@ -102,6 +102,11 @@ func (c *Client) PoolLeave(ctx context.Context, pool string) error {
 	return c.do(ctx, "pool-leave", poolArg{Pool: pool})
 }
 
+// PoolMerge has a pool on the node go on as the ticket's.
+func (c *Client) PoolMerge(ctx context.Context, ticket, pool string) (node.PoolInfo, error) {
+	return ask[node.PoolInfo](ctx, c, "pool-merge", joinArg{Ticket: ticket, Name: pool})
+}
+
 // PoolRename gives a pool another name for all members.
 func (c *Client) PoolRename(ctx context.Context, pool, name string) error {
 	return c.do(ctx, "pool-rename", poolArg{Pool: pool, Name: name})

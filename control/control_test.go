@@ -86,6 +86,7 @@ var doors = []struct {
 	{"peer-add", `peer-add "/ip4/1.2.3.4"`, func(ctx context.Context, c *control.Client) (any, error) { return nil, c.PeerAdd(ctx, "/ip4/1.2.3.4") }, nil},
 	{"pools", "pools", func(ctx context.Context, c *control.Client) (any, error) { return c.Pools(ctx) }, []node.PoolInfo{}},
 	{"pool-leave", `pool-leave "p"`, func(ctx context.Context, c *control.Client) (any, error) { return nil, c.PoolLeave(ctx, "p") }, nil},
+	{"pool-merge", `pool-merge "t" "p"`, func(ctx context.Context, c *control.Client) (any, error) { return c.PoolMerge(ctx, "t", "p") }, node.PoolInfo{Name: "p"}},
 	{"pool-rename", `pool-rename "p" "n"`, func(ctx context.Context, c *control.Client) (any, error) { return nil, c.PoolRename(ctx, "p", "n") }, nil},
 	{"ping", `ping "m"`, func(ctx context.Context, c *control.Client) (any, error) { return c.Ping(ctx, "m") }, node.PingInfo{ID: "m", OK: true}},
 	{"netcheck", "netcheck", func(ctx context.Context, c *control.Client) (any, error) { return c.Netcheck(ctx) }, node.NetInfo{NAT: "easy"}},

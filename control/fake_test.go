@@ -113,6 +113,10 @@ func (f *fake) PoolLeave(ctx context.Context, pool string) error {
 	return f.call(ctx, "pool-leave %q", pool)
 }
 
+func (f *fake) PoolMerge(ctx context.Context, ticket, pool string) (node.PoolInfo, error) {
+	return node.PoolInfo{Name: pool}, f.call(ctx, "pool-merge %q %q", ticket, pool)
+}
+
 func (f *fake) PoolRename(ctx context.Context, pool, name string) error {
 	return f.call(ctx, "pool-rename %q %q", pool, name)
 }

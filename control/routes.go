@@ -74,9 +74,12 @@ var verbs = map[string]verb{
 	"peer-role": act(func(ctx context.Context, b Backend, a peerArg) error {
 		return b.PeerRole(ctx, a.Pool, a.Member, a.Role)
 	}),
-	"peer-add":    act(func(ctx context.Context, b Backend, a addrArg) error { return b.PeerAdd(ctx, a.Addr) }),
-	"pools":       one(func(ctx context.Context, b Backend, _ none) ([]node.PoolInfo, error) { return b.Pools(ctx) }),
-	"pool-leave":  act(func(ctx context.Context, b Backend, a poolArg) error { return b.PoolLeave(ctx, a.Pool) }),
+	"peer-add":   act(func(ctx context.Context, b Backend, a addrArg) error { return b.PeerAdd(ctx, a.Addr) }),
+	"pools":      one(func(ctx context.Context, b Backend, _ none) ([]node.PoolInfo, error) { return b.Pools(ctx) }),
+	"pool-leave": act(func(ctx context.Context, b Backend, a poolArg) error { return b.PoolLeave(ctx, a.Pool) }),
+	"pool-merge": one(func(ctx context.Context, b Backend, a joinArg) (node.PoolInfo, error) {
+		return b.PoolMerge(ctx, a.Ticket, a.Name)
+	}),
 	"pool-rename": act(func(ctx context.Context, b Backend, a poolArg) error { return b.PoolRename(ctx, a.Pool, a.Name) }),
 	"ping":        one(func(ctx context.Context, b Backend, a peerArg) (node.PingInfo, error) { return b.Ping(ctx, a.Member) }),
 	"log": many(func(ctx context.Context, b Backend, a logArg, f func(node.ChangeInfo) error) error {

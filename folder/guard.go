@@ -212,6 +212,19 @@ func (f *Folder) Renew() ([16]byte, error) {
 	return m.Nonce, nil
 }
 
+// Hand gives the folder to another pool: durable when it returns, and the marker then names that pool and bears a fresh
+// nonce. The folder must be used by nobody else; what lies in it stays as it is.
+func (f *Folder) Hand(to event.PoolID) error {
+	m := f.marker
+	m.Pool = to
+	_, _ = rand.Read(m.Nonce[:]) // never fails
+	if err := f.writeMarker(m); err != nil {
+		return fmt.Errorf("hand over %s: %w", f.path, err)
+	}
+	f.marker, f.cfg.Pool = m, to
+	return nil
+}
+
 func (f *Folder) writeMarker(m Marker) error {
 	const tmp = tmpDir + "/marker"
 	if err := f.fs.Remove("marker", tmp, false); err != nil && !Absent(err) {

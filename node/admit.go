@@ -31,7 +31,8 @@ const protocolJoin protocol.ID = "/meerkat/join/1"
 
 const (
 	admitWait    = 15 * time.Second // for a whole exchange
-	maxAsk       = 4 << 10
+	maxAsk       = 64 << 10
+	maxGuests    = 128 // in one ask
 	maxAnswer    = 1 << 20
 	answerBatch  = 256 << 10
 	maxRoster    = 16 << 20 // bytes of records that a joiner takes
@@ -54,7 +55,9 @@ type AdmissionConfig struct {
 	Pools   func() []*store.Pool
 	Log     *slog.Logger
 	Changed func(event.PoolID) // a record was added to this pool's roster; must not block long
-	Asked   func()             // the list of requests changed; must not block
+	// Merging reports whether this node is about to merge that pool into another one.
+	Merging func(event.PoolID) bool
+	Asked   func() // the list of requests changed; must not block
 }
 
 func (c AdmissionConfig) withDefaults() AdmissionConfig {
@@ -63,6 +66,9 @@ func (c AdmissionConfig) withDefaults() AdmissionConfig {
 	}
 	if c.Changed == nil {
 		c.Changed = func(event.PoolID) {}
+	}
+	if c.Merging == nil {
+		c.Merging = func(event.PoolID) bool { return false }
 	}
 	if c.Asked == nil {
 		c.Asked = func() {}
@@ -161,7 +167,7 @@ func (a *Admission) exchange(s network.Stream) error {
 	if err := s.SetDeadline(time.Now().Add(admitWait)); err != nil {
 		return err
 	}
-	b, err := frame.Read(bufio.NewReaderSize(s, maxAsk), maxAsk, nil)
+	b, err := frame.Read(bufio.NewReader(s), maxAsk, nil)
 	if err != nil {
 		return err
 	}
@@ -225,6 +231,31 @@ func (a *Admission) Ask(ctx context.Context, p peer.ID, ticket, name string) (An
 		ask.Claim = tk.Claim(a.self).Encode()
 	}
 	return a.ask(ctx, p, ask)
+}
+
+// AskForAll asks p to let in this node and all members of old, which is to be
+// merged, by one ticket. The answer is that of Ask: all are in, or it says why
+// not; those of an earlier call stay in.
+func (a *Admission) AskForAll(ctx context.Context, p peer.ID, tk pool.Ticket, old *pool.Roster) (Answer, error) {
+	var guests []*pb.Guest
+	me := ""
+	for _, m := range old.Members() {
+		if m.ID == a.self {
+			me = m.Name
+			continue
+		}
+		guests = append(guests, &pb.Guest{Claim: tk.Claim(m.ID).Encode(), Name: m.Name, Role: uint32(m.Role)})
+	}
+	id := old.ID()
+	for {
+		part := guests[:min(len(guests), maxGuests)]
+		guests = guests[len(part):]
+		ask := &pb.Ask{Claim: tk.Claim(a.self).Encode(), Name: me, Guests: part, Merging: id[:]}
+		answer, err := a.ask(ctx, p, ask)
+		if err != nil || answer.Refused != nil || len(guests) == 0 {
+			return answer, err
+		}
+	}
 }
 
 // AskAgain asks a member for the roster of a pool that this node belongs to
@@ -338,6 +369,7 @@ var refusals = map[string]string{
 	"denied":         "the other side said no",
 	"removed":        "this node was removed from the pool",
 	"busy":           "the other side is busy",
+	"merged":         "that pool was merged into another one",
 	"failed":         "the other side could not do it",
 }
 

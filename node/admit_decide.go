@@ -42,7 +42,7 @@ func (a *Admission) answer(c network.Conn, ask *pb.Ask) *pb.Answer {
 	return a.byHand(c, ask.Name)
 }
 
-// byTicket admits p if its ticket is good.
+// byTicket admits p, and in a merge its pool's members, if its ticket is good.
 func (a *Admission) byTicket(p peer.ID, ask *pb.Ask) *pb.Answer {
 	claim, err := pool.ParseClaim(ask.Claim)
 	if err != nil || claim.Node != p {
@@ -54,16 +54,19 @@ func (a *Admission) byTicket(p peer.ID, ask *pb.Ask) *pb.Answer {
 	if st == nil || !invited(st.Roster(), claim) {
 		return refuse("unknown_pool")
 	}
-	ro := st.Roster()
-	if _, ok := ro.Member(p); ok {
-		return admitted(ro)
-	}
-	rec, err := ro.Honour(a.conf.Key, claim, ask.Name, time.Now(), a.conf.Clock.Now())
+	party, err := partyOf(claim, ask)
 	if err != nil {
-		a.conf.Log.Info("ticket refused", "peer", p, "pool", ro.Name(), "err", err)
 		return refuse(refusalCode(err))
 	}
-	return a.admit(st, rec)
+	if code := a.shut(st.Roster(), ask); code != "" {
+		return refuse(code)
+	}
+	recs, err := a.honourAll(st.Roster(), party)
+	if err != nil {
+		a.conf.Log.Info("ticket refused", "peer", p, "pool", st.Roster().Name(), "err", err)
+		return refuse(refusalCode(err))
+	}
+	return a.admit(st, p, recs...)
 }
 
 // invited reports whether somebody who is or was of the pool signed the claim.
@@ -73,19 +76,25 @@ func invited(ro *pool.Roster, c pool.Claim) bool {
 	return is || was
 }
 
-// admit stores the record and answers with the roster that it is part of.
-func (a *Admission) admit(st *store.Pool, rec pool.Record) *pb.Answer {
-	if _, err := st.AddRecords([]pool.Record{rec}); err != nil {
-		a.conf.Log.Error("admit", "peer", rec.Node, "err", err)
-		return refuse("failed")
+// admit stores records and answers p with the roster that they are part of.
+func (a *Admission) admit(st *store.Pool, p peer.ID, recs ...pool.Record) *pb.Answer {
+	if len(recs) > 0 {
+		if _, err := st.AddRecords(recs); err != nil {
+			a.conf.Log.Error("admit", "peer", p, "err", err)
+			return refuse("failed")
+		}
 	}
 	ro := st.Roster()
-	if _, ok := ro.Member(rec.Node); !ok {
+	if _, ok := ro.Member(p); !ok {
 		return refuse("failed")
 	}
-	a.conf.Log.Info("admitted", "peer", rec.Node, "name", rec.Name, "pool", ro.Name(), "role", rec.Role)
-	a.desk.take(rec.Node)
-	a.conf.Changed(ro.ID())
+	for _, rec := range recs {
+		a.conf.Log.Info("admitted", "peer", rec.Node, "name", rec.Name, "pool", ro.Name(), "role", rec.Role)
+		a.desk.take(rec.Node)
+	}
+	if len(recs) > 0 {
+		a.conf.Changed(ro.ID())
+	}
 	return admitted(ro)
 }
 
@@ -212,11 +221,14 @@ func (a *Admission) letIn(st *store.Pool, p peer.ID, name string, role pool.Role
 	if _, ok := st.Roster().Member(p); ok {
 		return nil
 	}
+	if into, merged := st.Roster().Merged(); merged {
+		return trouble("merged", nil, "the pool was merged into %q", into.Name)
+	}
 	rec, err := st.Roster().Admit(a.conf.Key, p, name, role, a.conf.Clock.Now())
 	if err != nil {
 		return poolTrouble(err)
 	}
-	if m := a.admit(st, rec); m.Verdict != pb.Answer_ADMITTED {
+	if m := a.admit(st, p, rec); m.Verdict != pb.Answer_ADMITTED {
 		return trouble("failed", nil, "the admission could not be stored")
 	}
 	return nil

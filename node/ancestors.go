@@ -42,6 +42,9 @@ func (r *replica) forgetPast() {
 	r.disk.Lock()
 	defer r.disk.Unlock()
 	r.past = nil
+	for _, e := range r.elders {
+		e.past = nil
+	}
 }
 
 // key is a keyed hash: that two of a million meet by chance is not to be

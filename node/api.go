@@ -259,7 +259,9 @@ func (n *Node) Events(ctx context.Context, since string, follow bool, f func(Eve
 func (n *Node) Log(ctx context.Context, req LogRequest, f func(ChangeInfo) error) error {
 	r, err := n.pick(req.Pool)
 	if err != nil {
-		return err
+		if r = n.pickRetired(req.Pool); r == nil {
+			return err
+		}
 	}
 	return r.history(ctx, req, f)
 }

@@ -214,7 +214,7 @@ func (n *Node) newFinder() *finder {
 		first: n.firstContacts, missed: n.missed,
 		secrets: func() [][32]byte {
 			var out [][32]byte
-			for _, r := range n.all() {
+			for _, r := range n.known() {
 				out = append(out, r.st.Roster().Secret())
 			}
 			return out

@@ -98,6 +98,7 @@ func (r *replica) rosterChanged() {
 	r.emit("pool.members", "", r.self, "")
 	r.expel()
 	r.judgeSelf()
+	r.rosterNews()
 }
 
 // Summary is the digest of the pool's state.

@@ -81,6 +81,8 @@ var codes = map[string]struct {
 	"not_admin":         {exitNotAllowed, "an admin or a keeper of the pool has to be online"},
 	"busy":              {exitTimeout, "try again in a minute"},
 	"unreachable":       {exitTimeout, "is the other node running, and on a network that this one can reach?"},
+	"merged":            {exitAlready, "ask for a ticket of the pool that it became"},
+	"ticket_narrow":     {exitTicket, "ask for one as writer: meerkat invite"},
 	"failed":            {exitFailed, ""},
 	"halted":            {exitGuard, `"meerkat status" says what to look after`},
 	"bad_path":          {exitNotFound, "give it relative to the pool's folder"},

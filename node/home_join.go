@@ -31,6 +31,9 @@ type PendingJoin struct {
 	Dir     string    `json:"dir"`
 	Name    string    `json:"name"` // what this node calls itself to the pool
 	Created time.Time `json:"created"`
+	// From is the id of this node's pool in Dir that is to be merged into the
+	// ticket's; "": Dir is no pool's folder.
+	From string `json:"from,omitempty"`
 }
 
 // Info describes the join as a pool to be.
@@ -56,20 +59,25 @@ func (h *Home) NoteJoin(r JoinRequest) (PendingJoin, error) {
 	if err := h.checkTarget(j); err != nil {
 		return PendingJoin{}, err
 	}
+	if err := h.CheckDir(j.Dir); err != nil && !h.goesBack(j.Dir) && !h.succeeds(j) {
+		return PendingJoin{}, err
+	}
+	return h.note(j)
+}
+
+// note keeps j, unless the same waits already.
+func (h *Home) note(j PendingJoin) (PendingJoin, error) {
 	waiting, err := h.pending()
 	if err != nil {
 		return PendingJoin{}, err
 	}
 	for _, w := range waiting {
-		if w.Ticket == j.Ticket && w.Node == j.Node && w.Dir == j.Dir {
+		if w.Ticket == j.Ticket && w.Node == j.Node && w.Dir == j.Dir && w.From == j.From {
 			return w, nil
 		}
 	}
 	if len(waiting) >= maxPending {
 		return PendingJoin{}, trouble("busy", nil, "%d joins are waiting already", len(waiting))
-	}
-	if err := h.CheckDir(j.Dir); err != nil && !h.goesBack(j.Dir) {
-		return PendingJoin{}, err
 	}
 	j.Key = pendingPrefix + token()
 	return j, h.keep(j)
@@ -163,6 +171,9 @@ func (h *Home) DropPending(j PendingJoin) error {
 // unmark takes the marker of a pool out of its folder; one that is not there,
 // or another pool's, is left.
 func unmark(p HomePool) error {
+	if p.Path == "" {
+		return nil // one that was merged: its folder is another's now
+	}
 	path := filepath.Join(p.Path, ".meerkat", "pool")
 	b, err := os.ReadFile(path)
 	if err != nil {

@@ -251,6 +251,13 @@ func (h *Home) PoolList(context.Context) ([]PoolInfo, error) {
 	for _, p := range h.Pools() {
 		out = append(out, h.poolInfo(p))
 	}
+	gone, err := h.retired()
+	for _, id := range gone {
+		out = append(out, h.poolInfo(HomePool{ID: id}))
+	}
+	if err != nil {
+		return out, err
+	}
 	waiting, err := h.pending()
 	for _, j := range waiting {
 		out = append(out, j.Info())
@@ -267,6 +274,9 @@ func (h *Home) poolInfo(p HomePool) PoolInfo {
 		return info
 	}
 	info.Name, info.Pending = ro.Name(), false
+	if into, merged := ro.Merged(); merged {
+		info.MergedInto = into.Name
+	}
 	if m, ok := ro.Member(h.id); ok {
 		info.Role = m.Role.String()
 	}
@@ -347,6 +357,9 @@ func (h *Home) Invite(_ context.Context, r InviteRequest, addrs []string) (Ticke
 	_, ro, err := h.roster(p.ID)
 	if err != nil {
 		return TicketInfo{}, err
+	}
+	if into, merged := ro.Merged(); merged {
+		return TicketInfo{}, trouble("merged", nil, "the pool %q was merged into %q", ro.Name(), into.Name)
 	}
 	if r.Role == "" {
 		r.Role = pool.Writer.String()

@@ -80,6 +80,9 @@ func (h *Home) PoolRename(_ context.Context, name, to string) (HomePool, error) 
 func (h *Home) SignLeave(_ context.Context, name string) (HomePool, error) {
 	p, err := h.Pick(name)
 	if err != nil {
+		if id, e := h.pickRetired(name); e == nil {
+			return HomePool{ID: id}, nil // it goes on as another one, whose members stay
+		}
 		return HomePool{}, err
 	}
 	st, ro, err := h.roster(p.ID)

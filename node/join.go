@@ -156,6 +156,10 @@ func (j *joiner) lanNames() []string {
 // attempt asks everybody who may admit, one after the other in the order in
 // which they can be reached, until one does.
 func (j *joiner) attempt(ctx context.Context, job *joinJob) {
+	if job.ticket != nil && time.Now().After(job.ticket.Expires) {
+		j.finish(job, PoolInfo{}, poolTrouble(pool.ErrTicketExpired))
+		return
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	reached := j.reach(ctx, j.candidates(job))
 	defer func() {
@@ -249,7 +253,7 @@ func (j *joiner) candidates(job *joinJob) []peer.AddrInfo {
 func (j *joiner) ask(ctx context.Context, job *joinJob, p peer.ID) error {
 	ctx, cancel := context.WithTimeout(ctx, joinAskWait)
 	defer cancel()
-	answer, err := j.n.admit.Ask(ctx, p, job.Ticket, job.Name)
+	answer, err := j.askFor(ctx, job, p)
 	if err != nil {
 		return err
 	}
@@ -257,15 +261,46 @@ func (j *joiner) ask(ctx context.Context, job *joinJob, p peer.ID) error {
 	case answer.Pending:
 		return nil // asked again at the next turn
 	case answer.Refused != nil:
-		if job.ticket != nil && answer.Refused.Code == "unknown_pool" {
-			return answer.Refused // this one does not know the pool; another may
+		if j.counts(job, p, answer.Refused) {
+			j.finish(job, PoolInfo{}, answer.Refused)
 		}
-		j.finish(job, PoolInfo{}, answer.Refused)
 		return answer.Refused
 	}
 	info, err := j.enter(job, answer.Records)
 	j.finish(job, info, err)
 	return err
+}
+
+// askFor asks p for what the job wants: this node, or in a merge all members
+// of its pool, to be let in.
+func (j *joiner) askFor(ctx context.Context, job *joinJob, p peer.ID) (Answer, error) {
+	if job.From == "" {
+		return j.n.admit.Ask(ctx, p, job.Ticket, job.Name)
+	}
+	ro, err := j.n.home.mergedFrom(job.PendingJoin)
+	if err != nil {
+		return Answer{}, err
+	}
+	return j.n.admit.AskForAll(ctx, p, *job.ticket, ro)
+}
+
+// counts reports whether p's refusal ends the join. Of a ticket it does only
+// where p is one whom the ticket names, or whom this node's owner did: anybody
+// on the LAN can say that a ticket is void.
+func (j *joiner) counts(job *joinJob, p peer.ID, why *Error) bool {
+	if job.ticket == nil {
+		return true // it was p who was asked
+	}
+	if why.Code == "unknown_pool" {
+		return false // this one does not know the pool; another may
+	}
+	if p == job.ticket.Issuer || slices.Contains(j.n.links.fixedPeers(), p) {
+		return true
+	}
+	return slices.ContainsFunc(job.ticket.Addrs, func(s string) bool {
+		named, err := peer.AddrInfoFromString(s)
+		return err == nil && named.ID == p
+	})
 }
 
 // enter makes this node a member: the records are kept, the folder is marked,
@@ -277,6 +312,12 @@ func (j *joiner) enter(job *joinJob, recs []pool.Record) (PoolInfo, error) {
 	}
 	if job.ticket != nil && ro.ID() != job.ticket.Pool {
 		return PoolInfo{}, errors.New("the roster that came with the admission is another pool's")
+	}
+	if job.From != "" {
+		return j.n.bequeath(job.PendingJoin, ro)
+	}
+	if r := j.n.find(ro.ID()); r == nil && j.n.home.succeeds(job.PendingJoin) {
+		return j.n.admitHeir(job.PendingJoin, ro)
 	}
 	_, again := j.n.home.left(ro.ID())
 	info, err := j.n.home.EnterPool(ro, job.Dir)
@@ -316,6 +357,11 @@ func (n *Node) Join(ctx context.Context, req JoinRequest) (PoolInfo, error) {
 	if err != nil {
 		return PoolInfo{}, err
 	}
+	return n.await(ctx, p)
+}
+
+// await has a noted join carried out, and waits until it is decided.
+func (n *Node) await(ctx context.Context, p PendingJoin) (PoolInfo, error) {
 	job, err := n.joiner.add(p)
 	if err != nil {
 		return PoolInfo{}, err

@@ -22,7 +22,6 @@ import (
 
 	"github.com/bwaklog/meerkat/event"
 	"github.com/bwaklog/meerkat/pubsub"
-	"github.com/bwaklog/meerkat/store"
 	"github.com/bwaklog/meerkat/swarm"
 )
 
@@ -81,6 +80,7 @@ type Node struct {
 	admit  *Admission
 	joiner *joiner
 	regain *regain
+	heirs  *heirs
 	nat    *surroundings
 
 	conduct *conduct
@@ -88,6 +88,7 @@ type Node struct {
 
 	mu       sync.Mutex
 	replicas map[event.PoolID]*running
+	retired  map[event.PoolID]*replica // pools that were merged into others, kept for members who do not know yet
 	group    *errgroup.Group
 	ctx      context.Context // of the replicas; nil until Run
 }
@@ -114,6 +115,7 @@ func New(c Config) (*Node, error) {
 	return &Node{
 		conf: c, home: c.Home, self: c.Home.ID(), log: c.Log, clock: c.Home.Clock(),
 		diary: events, up: newLimiter(set.RateUp), down: newLimiter(set.RateDown), replicas: map[event.PoolID]*running{},
+		retired: map[event.PoolID]*replica{},
 	}, nil
 }
 
@@ -166,9 +168,10 @@ func (n *Node) build() (err error) {
 		return err
 	}
 	n.links = newLinks(n.host, n.log, fixed, n.wanted, n.linksChanged)
-	n.admit = n.newAdmission()
 	n.joiner = newJoiner(n)
+	n.admit = n.newAdmission()
 	n.regain = newRegain(n)
+	n.heirs = &heirs{n: n, poke: newNudge()}
 	n.nat = n.newSurroundings()
 	n.started = time.Now()
 	return n.loadPauses()
@@ -177,13 +180,8 @@ func (n *Node) build() (err error) {
 func (n *Node) newAdmission() *Admission {
 	return NewAdmission(AdmissionConfig{
 		Host: n.host, Key: n.home.Key(), Clock: n.clock, Facts: n.home.DB(), Log: n.log,
-		Pools: func() []*store.Pool {
-			var out []*store.Pool
-			for _, r := range n.all() {
-				out = append(out, r.st)
-			}
-			return out
-		},
+		Pools:   n.pools,
+		Merging: n.joiner.merging,
 		Changed: func(id event.PoolID) {
 			if r := n.find(id); r != nil {
 				r.rosterChanged()
@@ -219,6 +217,7 @@ func (n *Node) runPools(ctx, base context.Context, ready func()) error {
 	n.mu.Lock()
 	n.group, n.ctx = g, pools
 	n.mu.Unlock()
+	n.home.finishMoves()
 	for _, p := range n.home.Pools() {
 		if err := n.start(p.ID, p.Path); errors.Is(err, errNoRoster) {
 			n.regain.add(p)
@@ -228,6 +227,7 @@ func (n *Node) runPools(ctx, base context.Context, ready func()) error {
 	}
 	g.Go(func() error { return n.joiner.Run(pools) })
 	g.Go(func() error { return n.regain.Run(pools) })
+	g.Go(func() error { return n.heirs.Run(pools) })
 	if ready != nil {
 		ready()
 	}
@@ -316,11 +316,23 @@ func (n *Node) all() []*replica {
 	return out
 }
 
+// known are the replicas, and the pools that live on here only for members who
+// have not heard that they were merged.
+func (n *Node) known() []*replica {
+	out := n.all()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, r := range n.retired {
+		out = append(out, r)
+	}
+	return out
+}
+
 // wanted lists everybody that this node wants a link to.
 func (n *Node) wanted() []peer.ID {
 	seen := map[peer.ID]bool{n.self: true}
 	var out []peer.ID
-	for _, r := range n.all() {
+	for _, r := range n.known() {
 		if r.amOut() {
 			continue
 		}
@@ -352,7 +364,7 @@ func (n *Node) found(p peer.AddrInfo) {
 // for each pool, one for itself, and those of pools and nodes it wants to join.
 func (n *Node) lanNames() []string {
 	out := []string{lanName("node", []byte(n.self))}
-	for _, r := range n.all() {
+	for _, r := range n.known() {
 		out = append(out, lanName("pool", r.id[:]))
 	}
 	return slices.Concat(out, n.joiner.lanNames(), n.regain.names())

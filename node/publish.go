@@ -112,10 +112,15 @@ func (r *replica) merge(c change, now event.Value, view event.View) (change, boo
 	if err != nil {
 		return c, false, err
 	}
-	if old {
+	past, err := r.inherit(c.seen.Path, now, view)
+	if err != nil {
+		return c, false, err
+	}
+	if old || past.stale {
 		c.have.Known = event.Known{Value: now}
 	} else {
-		r.draft(&c, event.Known{}, now)
+		r.draft(&c, past.known, now)
+		c.draft.HLC = min(c.draft.HLC, past.when)
 	}
 	return c, true, nil
 }

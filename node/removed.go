@@ -109,7 +109,7 @@ func (r *replica) judgeSelf() {
 func (n *Node) expel() {
 	for _, p := range n.host.Network().Peers() {
 		member, removed := false, false
-		for _, r := range n.all() {
+		for _, r := range n.known() {
 			member = member || r.Member(p)
 			removed = removed || r.Removed(p)
 		}

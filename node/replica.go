@@ -100,6 +100,8 @@ type replica struct {
 	flights     flights
 	stubborn    stubborn
 	blame       func(peer.ID, error)
+	rosterNews  func()      // told when the roster changed: the pool may have been merged
+	elders      []*replica  // pools that were merged into this one here; under disk
 	someoneCame atomic.Bool // since blocked needs were last tried
 	repeat      atomic.Bool // send a report though it says nothing new
 }
@@ -124,6 +126,7 @@ func (n *Node) newReplica(id event.PoolID, dir string, st *store.Pool) *replica 
 		conflict: map[event.Path]time.Time{}, partials: map[chunker.ID]*openFile{},
 		holdBursts: func() bool { return n.home.Settings().HoldBursts },
 		again:      n.admit.AskAgain, expel: n.expel,
+		rosterNews: n.heirs.poke.poke, elders: n.eldersOf(id),
 		stateDir: n.home.StateDir(), began: time.Now(), licence: newLicence(), ground: n.conf.Ground,
 	}
 }

@@ -129,6 +129,7 @@ func (n *Node) PoolLeave(ctx context.Context, name string) error {
 		n.tellAll(ctx, r)
 	}
 	n.leave(p.ID)
+	n.unretire(p.ID)
 	n.regain.drop(p.ID)
 	return n.home.Forget(p)
 }

@@ -38,6 +38,9 @@ type PoolInfo struct {
 	Role   string `json:"role"`
 	// Pending is true for a join that has not been admitted yet.
 	Pending bool `json:"pending,omitempty"`
+	// MergedInto names the pool that this one was merged into; where Path is ""
+	// the folder has followed, and only the history is here.
+	MergedInto string `json:"merged_into,omitempty"`
 }
 
 // TicketInfo is a fresh invitation.

@@ -38,14 +38,29 @@ func (r *Roster) Admit(key crypto.PrivKey, node peer.ID, name string, role Role,
 	return r.admit(key, &pb.Admit{Node: []byte(node), Name: name, Role: uint32(role)}, t)
 }
 
-// Honour makes the claim's node a member on the terms of its ticket; key is an
-// admin's or keeper's, now the wall clock. ErrTicketForeign, ErrTicketExpired,
+// Guest is somebody who comes by ticket. Via is the member that brings its
+// pool along, Guest being another member of that; "" where the node comes by
+// itself. Most bounds its role; 0 is the ticket's.
+type Guest struct {
+	Claim Claim
+	Name  string
+	Most  Role
+	Via   peer.ID
+}
+
+// Honour makes a guest a member on the terms of its ticket. One use lets in a
+// node that comes by itself, and all that it brings. key is an admin's or
+// keeper's, now the wall clock. ErrTicketForeign, ErrTicketExpired,
 // ErrTicketRevoked, ErrTicketUsed, and as Admit.
-func (r *Roster) Honour(key crypto.PrivKey, c Claim, name string, now time.Time, t event.HLC) (Record, error) {
-	if err := r.good(c, now); err != nil {
+func (r *Roster) Honour(key crypto.PrivKey, g Guest, now time.Time, t event.HLC) (Record, error) {
+	if err := r.good(g.Claim, now); err != nil {
 		return Record{}, err
 	}
-	a := &pb.Admit{Node: []byte(c.Node), Name: name, Role: uint32(c.Role), Claim: c.toWire()}
+	role := g.Claim.Role
+	if g.Most != 0 {
+		role = Meet(role, g.Most)
+	}
+	a := &pb.Admit{Node: []byte(g.Claim.Node), Name: g.Name, Role: uint32(role), Claim: g.Claim.toWire(), Via: []byte(g.Via)}
 	return r.admit(key, a, t)
 }
 

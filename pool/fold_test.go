@@ -79,7 +79,7 @@ func drawAct(rt *rapid.T, ro *pool.Roster, cast []node, tickets *[]pool.Ticket, 
 	cut := event.Vector{{Node: who.id, Epoch: 1}: rapid.Uint64Range(1, 9).Draw(rt, "cut")}
 	var rec pool.Record
 	var err error
-	switch rapid.IntRange(0, 6).Draw(rt, "act") {
+	switch rapid.IntRange(0, 7).Draw(rt, "act") {
 	case 0, 1:
 		rec, err = ro.Admit(by.key, who.id, "x", role, now)
 	case 2:
@@ -93,6 +93,8 @@ func drawAct(rt *rapid.T, ro *pool.Roster, cast []node, tickets *[]pool.Ticket, 
 			*tickets = append(*tickets, tk)
 		}
 		return rec, false
+	case 7:
+		rec, err = ro.Merge(by.key, pool.Successor{ID: event.PoolID{byte(now >> 16)}, Name: "next"}, now)
 	case 6:
 		if len(*tickets) == 0 {
 			return rec, false
@@ -101,7 +103,11 @@ func drawAct(rt *rapid.T, ro *pool.Roster, cast []node, tickets *[]pool.Ticket, 
 		if rapid.IntRange(0, 3).Draw(rt, "revoke") == 0 {
 			rec, err = ro.Revoke(by.key, tk.ID(), now)
 		} else {
-			rec, err = ro.Honour(by.key, tk.Claim(who.id), "x", epoch0, now)
+			g := pool.Guest{Claim: tk.Claim(who.id), Name: "x", Most: role}
+			if rapid.Bool().Draw(rt, "brought") {
+				g.Via = by.id
+			}
+			rec, err = ro.Honour(by.key, g, epoch0, now)
 		}
 	}
 	return rec, err == nil
@@ -118,7 +124,11 @@ func checkFold(rt *rapid.T, ro *pool.Roster) {
 		if users[id] == nil {
 			users[id] = map[string]bool{}
 		}
-		users[id][string(rec.Node)] = true
+		user := rec.Node
+		if rec.Via != "" {
+			user = rec.Via
+		}
+		users[id][string(user)] = true
 		if len(users[id]) > rec.Claim.Uses {
 			rt.Errorf("ticket %s admitted %d nodes, its terms allow %d", id, len(users[id]), rec.Claim.Uses)
 		}
@@ -148,6 +158,11 @@ func sameRoster(rt *rapid.T, got, want *pool.Roster, cast []node) {
 	}
 	if d := cmp.Diff(want.Members(), got.Members(), cmpopts.EquateComparable()); d != "" {
 		rt.Fatalf("members differ by order (-want +got):\n%s", d)
+	}
+	a, aOK := got.Merged()
+	b, bOK := want.Merged()
+	if a.ID != b.ID || aOK != bOK {
+		rt.Fatalf("merged into %v, want %v", a, b)
 	}
 	for _, n := range cast {
 		for _, epoch := range []uint64{1, uint64(event.HLCOf(epoch0)) + 5<<16} {

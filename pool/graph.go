@@ -239,14 +239,27 @@ func (g *graph) authority(e *entry, past set, marks []mark) error {
 func (g *graph) ticketFree(e *entry, marks []mark) error {
 	users := map[peer.ID]bool{}
 	for _, i := range g.claims[e.Claim.Ticket] {
-		if e.past.has(i) && marks[i] == holds {
-			users[g.entries[i].Node] = true
+		if !e.past.has(i) || marks[i] != holds {
+			continue
+		}
+		users[g.entries[i].user()] = true
+		if g.entries[i].Node == e.Node {
+			return ErrTicketUsed
 		}
 	}
-	if users[e.Node] || len(users) >= e.Claim.Uses {
+	if !users[e.user()] && len(users) >= e.Claim.Uses {
 		return ErrTicketUsed
 	}
 	return nil
+}
+
+// user is whose use of a ticket an admission is: a node's own, or that of the
+// member who brought it along with its pool.
+func (r *Record) user() peer.ID {
+	if r.Via != "" {
+		return r.Via
+	}
+	return r.Node
 }
 
 // roleIn is the role of id after those entries of past that hold.

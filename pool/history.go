@@ -46,6 +46,10 @@ func (r *Roster) derive(marks []mark) {
 			r.revoked[e.Ticket] = true
 		case Rename:
 			r.rename(e)
+		case Merge:
+			if r.into == nil {
+				r.into = &e.Into
+			}
 		}
 	}
 }

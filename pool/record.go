@@ -33,9 +33,10 @@ const (
 	Remove                 // ends Node's membership
 	Revoke                 // makes a ticket worthless
 	Rename                 // names Node, or the pool
+	Merge                  // says that the pool goes on as another one
 )
 
-var actNames = [...]string{"none", "genesis", "admit", "role", "remove", "revoke", "rename"}
+var actNames = [...]string{"none", "genesis", "admit", "role", "remove", "revoke", "rename", "merge"}
 
 // String is the act's name.
 func (a Act) String() string {
@@ -62,6 +63,8 @@ type Record struct {
 	Cut    event.Vector // Remove, SetRole: how much of Node's writers counts
 	Ticket TicketID     // Revoke
 	Claim  *Claim       // Admit by ticket
+	Via    peer.ID      // Admit by ticket: who brought Node along; "" if nobody
+	Into   Successor    // Merge
 
 	nodeName string   // Genesis
 	secret   [32]byte // Genesis
@@ -230,6 +233,8 @@ func (r Record) act(b *pb.Body) (Record, error) {
 		return r, nil
 	case *pb.Body_Rename:
 		return r.rename(a.Rename)
+	case *pb.Body_Merge:
+		return r.merge(a.Merge)
 	}
 	return Record{}, fmt.Errorf("%w: unknown act", ErrRecord)
 }
@@ -247,11 +252,14 @@ func (r Record) admit(a *pb.Admit) (Record, error) {
 	if err != nil {
 		return Record{}, err
 	}
-	if c.Node != r.Node || c.Role != r.Role || c.Pool != r.Pool {
+	if c.Node != r.Node || !r.Role.Within(c.Role) || c.Pool != r.Pool {
 		return Record{}, fmt.Errorf("%w: admission differs from its ticket", ErrRecord)
 	}
 	r.Claim = &c
-	return r, nil
+	if len(a.GetVia()) > 0 {
+		r.Via, err = parseNode(a.GetVia())
+	}
+	return r, err
 }
 
 func (r Record) rename(a *pb.Rename) (Record, error) {

@@ -39,6 +39,24 @@ func ParseRole(s string) (Role, error) {
 // Valid reports whether r is one of the four roles.
 func (r Role) Valid() bool { return r >= Reader && r <= Admin }
 
+// Within reports whether s may do all that r may.
+func (r Role) Within(s Role) bool {
+	return r.Valid() && s.Valid() && (r == s || r == Reader || s == Admin)
+}
+
+// Meet is the greatest role within both; no role where one of them is none.
+func Meet(a, b Role) Role {
+	switch {
+	case !a.Valid() || !b.Valid():
+		return 0
+	case a.Within(b):
+		return a
+	case b.Within(a):
+		return b
+	}
+	return Reader // a writer and a keeper have nothing else in common
+}
+
 // Writes reports whether events of this role count.
 func (r Role) Writes() bool { return r == Writer || r == Admin }
 

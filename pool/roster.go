@@ -25,6 +25,7 @@ type Roster struct {
 	digest   event.Hash
 
 	name    string
+	into    *Successor // nil: the pool goes on
 	nodes   map[peer.ID]*history
 	revoked map[TicketID]bool
 }

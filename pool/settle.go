@@ -127,10 +127,10 @@ func (g *graph) excess(i int, in set, marks []mark) bool {
 	users := map[peer.ID]bool{}
 	for _, j := range g.claims[e.Claim.Ticket] {
 		if j < i && in.has(j) && marks[j] == holds {
-			users[g.entries[j].Node] = true
+			users[g.entries[j].user()] = true
 		}
 	}
-	delete(users, e.Node)
+	delete(users, e.user())
 	return len(users) >= e.Claim.Uses
 }
 

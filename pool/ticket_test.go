@@ -26,7 +26,7 @@ func (w *world) invite(role pool.Role, uses int) pool.Ticket {
 
 // honour is what by answers to n's claim on tk.
 func (w *world) honour(by, n node, tk pool.Ticket) (pool.Record, error) {
-	return w.ro.Honour(by.key, tk.Claim(n.id), "joiner", epoch0.Add(time.Minute), w.tick())
+	return w.ro.Honour(by.key, pool.Guest{Claim: tk.Claim(n.id), Name: "joiner"}, epoch0.Add(time.Minute), w.tick())
 }
 
 func TestTicketTextRoundTrip(t *testing.T) {
@@ -129,7 +129,7 @@ func TestTicketRefused(t *testing.T) {
 	tk := w.invite(pool.Writer, 5)
 	now := epoch0.Add(time.Minute)
 	honour := func(ro *pool.Roster, by node, c pool.Claim, at time.Time) error {
-		_, err := ro.Honour(by.key, c, "n", at, event.HLCOf(at))
+		_, err := ro.Honour(by.key, pool.Guest{Claim: c, Name: "n"}, at, event.HLCOf(at))
 		return err
 	}
 	revoked := w.on(w.ro, w.got(w.ro.Revoke(admin.key, tk.ID(), w.tick())))

@@ -55,6 +55,7 @@ type rosterVector struct {
 	Name    string            `json:"name"`
 	Digest  string            `json:"digest"`
 	Members map[string]string `json:"members"` // id: role
+	Merged  string            `json:"merged"`  // id of the pool as which it goes on
 }
 
 const vectorFile = "testdata/vectors.json"
@@ -124,7 +125,7 @@ func TestVectors(t *testing.T) {
 func describe(ro *pool.Roster, tk pool.Ticket, claim []byte) vectors {
 	v := vectors{
 		Comment: "See docs/protocol.md. Secrets and keys of these vectors are public: use them for nothing.",
-		Roster:  rosterVector{ro.ID().String(), ro.Name(), ro.Digest().String(), map[string]string{}},
+		Roster:  rosterVector{ro.ID().String(), ro.Name(), ro.Digest().String(), map[string]string{}, ""},
 		Ticket: ticketVector{
 			tk.String(), tk.ID().String(), tk.Pool.String(), tk.Issuer.String(), tk.Role.String(),
 			tk.Expires, tk.Uses, tk.Addrs, hex.EncodeToString(claim),
@@ -139,6 +140,9 @@ func describe(ro *pool.Roster, tk pool.Ticket, claim []byte) vectors {
 			rv.Node = r.Node.String()
 		}
 		v.Records = append(v.Records, rv)
+	}
+	if next, ok := ro.Merged(); ok {
+		v.Roster.Merged = next.ID.String()
 	}
 	for _, m := range ro.Members() {
 		v.Roster.Members[m.ID.String()] = m.Role.String()
@@ -181,6 +185,8 @@ func writeVectors(t *testing.T) {
 	gone := w.got(w.ro.Remove(w.founder.key, admin.id, cut, w.tick()))
 	w.ro = w.on(w.ro, unseen, gone)
 	w.ro = w.on(w.ro, w.got(w.ro.Rename(w.founder.key, "", "house", w.tick())))
+	next := pool.Successor{ID: event.PoolID{7}, Name: "family", Addrs: []string{"/ip4/192.0.2.7/tcp/7716/p2p/" + keeper.id.String()}}
+	w.ro = w.on(w.ro, w.got(w.ro.Merge(w.founder.key, next, w.tick())))
 	b, err := json.MarshalIndent(describe(w.ro, tk, tk.Claim(joiner.id).Encode()), "", "\t")
 	if err != nil {
 		t.Fatal(err)

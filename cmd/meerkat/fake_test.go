@@ -177,6 +177,11 @@ func (c canned) PoolLeave(_ context.Context, pool string) error {
 	return nil
 }
 
+func (c canned) PoolMerge(_ context.Context, ticket, pool string) (node.PoolInfo, error) {
+	c.asked("pool-merge %q %q", ticket, pool)
+	return node.PoolInfo{Schema: node.SchemaPool, ID: homeID, Name: "family", Path: "/home/ana/Sync", Role: "writer"}, nil
+}
+
 func (c canned) PoolRename(_ context.Context, pool, name string) error {
 	c.asked("pool-rename %q %q", pool, name)
 	return nil

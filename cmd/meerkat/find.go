@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/bwaklog/meerkat/control"
@@ -21,8 +22,14 @@ func (a *app) findPool(ctx context.Context, b control.Backend, name string) (nod
 }
 
 func pickPool(all []node.PoolInfo, name string) (node.PoolInfo, error) {
+	live := slices.DeleteFunc(slices.Clone(all), retired)
 	if name == "" {
-		return theOnly(all)
+		return theOnly(live)
+	}
+	if len(live) < len(all) {
+		if p, err := pickPool(live, name); err == nil {
+			return p, nil
+		}
 	}
 	var found []node.PoolInfo
 	for _, p := range all {
@@ -139,3 +146,6 @@ func spellings(path string) []string {
 	}
 	return []string{abs, filepath.Join(dir, filepath.Base(abs))}
 }
+
+// retired reports a pool of which only the history is here.
+func retired(p node.PoolInfo) bool { return p.MergedInto != "" && p.Path == "" }

@@ -85,11 +85,8 @@ func who(s string) string {
 }
 
 func (a *app) join(ctx context.Context, r node.JoinRequest) error {
-	if a.timeout == 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, patience(r))
-		defer cancel()
-	}
+	ctx, cancel := a.patient(ctx, patience(r))
+	defer cancel()
 	return a.anywhere(ctx, func(b control.Backend) error {
 		p, err := b.Join(ctx, r)
 		if a.onlyAsked(r, err) {

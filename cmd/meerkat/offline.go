@@ -88,6 +88,15 @@ func (o offline) Pools(ctx context.Context) ([]node.PoolInfo, error) { return o.
 
 func (o offline) PoolLeave(ctx context.Context, pool string) error { return o.home.Leave(ctx, pool) }
 
+// PoolMerge leaves the merging to the next node that runs here.
+func (o offline) PoolMerge(ctx context.Context, ticket, pool string) (node.PoolInfo, error) {
+	j, err := o.home.NoteMerge(ctx, ticket, pool)
+	if err != nil {
+		return node.PoolInfo{}, err
+	}
+	return j.Info(), nil
+}
+
 func (o offline) PoolRename(ctx context.Context, pool, name string) error {
 	_, err := o.home.PoolRename(ctx, pool, name)
 	return err

@@ -43,7 +43,7 @@ func (a *app) showNewPool(p node.PoolInfo) error {
 
 func (a *app) poolCmd() *cobra.Command {
 	return group("pool", "The pools of this node", "  meerkat pool ls\n  meerkat pool rename home family",
-		a.poolLsCmd(), a.poolShowCmd(), a.poolLeaveCmd(), a.poolRenameCmd())
+		a.poolLsCmd(), a.poolShowCmd(), a.poolLeaveCmd(), a.poolMergeCmd(), a.poolRenameCmd())
 }
 
 func (a *app) poolLsCmd() *cobra.Command {
@@ -66,6 +66,9 @@ func (a *app) poolLsCmd() *cobra.Command {
 }
 
 func pending(p node.PoolInfo) string {
+	if p.MergedInto != "" {
+		return "merged into " + clean(p.MergedInto)
+	}
 	if p.Pending {
 		return "not admitted yet"
 	}

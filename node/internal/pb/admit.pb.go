@@ -73,14 +73,16 @@ func (x Answer_Verdict) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Answer_Verdict.Descriptor instead.
 func (Answer_Verdict) EnumDescriptor() ([]byte, []int) {
-	return file_admit_proto_rawDescGZIP(), []int{1, 0}
+	return file_admit_proto_rawDescGZIP(), []int{2, 0}
 }
 
 type Ask struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Claim         []byte                 `protobuf:"bytes,1,opt,name=claim,proto3" json:"claim,omitempty"` // by ticket: a claim of package pool
-	Pool          []byte                 `protobuf:"bytes,2,opt,name=pool,proto3" json:"pool,omitempty"`   // a member that has lost its roster: the pool's id
-	Name          string                 `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`   // what the joiner calls itself
+	Claim         []byte                 `protobuf:"bytes,1,opt,name=claim,proto3" json:"claim,omitempty"`     // by ticket: a claim of package pool
+	Pool          []byte                 `protobuf:"bytes,2,opt,name=pool,proto3" json:"pool,omitempty"`       // a member that has lost its roster: the pool's id
+	Name          string                 `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`       // what the joiner calls itself
+	Guests        []*Guest               `protobuf:"bytes,4,rep,name=guests,proto3" json:"guests,omitempty"`   // a merge: the other members of the joiner's pool, by the same ticket
+	Merging       []byte                 `protobuf:"bytes,5,opt,name=merging,proto3" json:"merging,omitempty"` // a merge: the id of that pool
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -136,6 +138,80 @@ func (x *Ask) GetName() string {
 	return ""
 }
 
+func (x *Ask) GetGuests() []*Guest {
+	if x != nil {
+		return x.Guests
+	}
+	return nil
+}
+
+func (x *Ask) GetMerging() []byte {
+	if x != nil {
+		return x.Merging
+	}
+	return nil
+}
+
+type Guest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Claim         []byte                 `protobuf:"bytes,1,opt,name=claim,proto3" json:"claim,omitempty"`
+	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Role          uint32                 `protobuf:"varint,3,opt,name=role,proto3" json:"role,omitempty"` // what it may do in the joiner's pool: it gets no more here
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Guest) Reset() {
+	*x = Guest{}
+	mi := &file_admit_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Guest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Guest) ProtoMessage() {}
+
+func (x *Guest) ProtoReflect() protoreflect.Message {
+	mi := &file_admit_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Guest.ProtoReflect.Descriptor instead.
+func (*Guest) Descriptor() ([]byte, []int) {
+	return file_admit_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Guest) GetClaim() []byte {
+	if x != nil {
+		return x.Claim
+	}
+	return nil
+}
+
+func (x *Guest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Guest) GetRole() uint32 {
+	if x != nil {
+		return x.Role
+	}
+	return 0
+}
+
 type Answer struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Verdict       Answer_Verdict         `protobuf:"varint,1,opt,name=verdict,proto3,enum=meerkat.node.v1.Answer_Verdict" json:"verdict,omitempty"`
@@ -148,7 +224,7 @@ type Answer struct {
 
 func (x *Answer) Reset() {
 	*x = Answer{}
-	mi := &file_admit_proto_msgTypes[1]
+	mi := &file_admit_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -160,7 +236,7 @@ func (x *Answer) String() string {
 func (*Answer) ProtoMessage() {}
 
 func (x *Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_admit_proto_msgTypes[1]
+	mi := &file_admit_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -173,7 +249,7 @@ func (x *Answer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Answer.ProtoReflect.Descriptor instead.
 func (*Answer) Descriptor() ([]byte, []int) {
-	return file_admit_proto_rawDescGZIP(), []int{1}
+	return file_admit_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *Answer) GetVerdict() Answer_Verdict {
@@ -208,11 +284,17 @@ var File_admit_proto protoreflect.FileDescriptor
 
 const file_admit_proto_rawDesc = "" +
 	"\n" +
-	"\vadmit.proto\x12\x0fmeerkat.node.v1\"C\n" +
+	"\vadmit.proto\x12\x0fmeerkat.node.v1\"\x8d\x01\n" +
 	"\x03Ask\x12\x14\n" +
 	"\x05claim\x18\x01 \x01(\fR\x05claim\x12\x12\n" +
 	"\x04pool\x18\x02 \x01(\fR\x04pool\x12\x12\n" +
-	"\x04name\x18\x03 \x01(\tR\x04name\"\xc5\x01\n" +
+	"\x04name\x18\x03 \x01(\tR\x04name\x12.\n" +
+	"\x06guests\x18\x04 \x03(\v2\x16.meerkat.node.v1.GuestR\x06guests\x12\x18\n" +
+	"\amerging\x18\x05 \x01(\fR\amerging\"E\n" +
+	"\x05Guest\x12\x14\n" +
+	"\x05claim\x18\x01 \x01(\fR\x05claim\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n" +
+	"\x04role\x18\x03 \x01(\rR\x04role\"\xc5\x01\n" +
 	"\x06Answer\x129\n" +
 	"\averdict\x18\x01 \x01(\x0e2\x1f.meerkat.node.v1.Answer.VerdictR\averdict\x12\x12\n" +
 	"\x04code\x18\x02 \x01(\tR\x04code\x12\x18\n" +
@@ -237,19 +319,21 @@ func file_admit_proto_rawDescGZIP() []byte {
 }
 
 var file_admit_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_admit_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
+var file_admit_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
 var file_admit_proto_goTypes = []any{
 	(Answer_Verdict)(0), // 0: meerkat.node.v1.Answer.Verdict
 	(*Ask)(nil),         // 1: meerkat.node.v1.Ask
-	(*Answer)(nil),      // 2: meerkat.node.v1.Answer
+	(*Guest)(nil),       // 2: meerkat.node.v1.Guest
+	(*Answer)(nil),      // 3: meerkat.node.v1.Answer
 }
 var file_admit_proto_depIdxs = []int32{
-	0, // 0: meerkat.node.v1.Answer.verdict:type_name -> meerkat.node.v1.Answer.Verdict
-	1, // [1:1] is the sub-list for method output_type
-	1, // [1:1] is the sub-list for method input_type
-	1, // [1:1] is the sub-list for extension type_name
-	1, // [1:1] is the sub-list for extension extendee
-	0, // [0:1] is the sub-list for field type_name
+	2, // 0: meerkat.node.v1.Ask.guests:type_name -> meerkat.node.v1.Guest
+	0, // 1: meerkat.node.v1.Answer.verdict:type_name -> meerkat.node.v1.Answer.Verdict
+	2, // [2:2] is the sub-list for method output_type
+	2, // [2:2] is the sub-list for method input_type
+	2, // [2:2] is the sub-list for extension type_name
+	2, // [2:2] is the sub-list for extension extendee
+	0, // [0:2] is the sub-list for field type_name
 }
 
 func init() { file_admit_proto_init() }
@@ -263,7 +347,7 @@ func file_admit_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_admit_proto_rawDesc), len(file_admit_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   2,
+			NumMessages:   3,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

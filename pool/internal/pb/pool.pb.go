@@ -39,6 +39,7 @@ type Body struct {
 	//	*Body_Remove
 	//	*Body_Revoke
 	//	*Body_Rename
+	//	*Body_Merge
 	Act           isBody_Act `protobuf_oneof:"act"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -163,6 +164,15 @@ func (x *Body) GetRename() *Rename {
 	return nil
 }
 
+func (x *Body) GetMerge() *Merge {
+	if x != nil {
+		if x, ok := x.Act.(*Body_Merge); ok {
+			return x.Merge
+		}
+	}
+	return nil
+}
+
 type isBody_Act interface {
 	isBody_Act()
 }
@@ -191,6 +201,10 @@ type Body_Rename struct {
 	Rename *Rename `protobuf:"bytes,10,opt,name=rename,proto3,oneof"`
 }
 
+type Body_Merge struct {
+	Merge *Merge `protobuf:"bytes,11,opt,name=merge,proto3,oneof"`
+}
+
 func (*Body_Genesis) isBody_Act() {}
 
 func (*Body_Admit) isBody_Act() {}
@@ -202,6 +216,8 @@ func (*Body_Remove) isBody_Act() {}
 func (*Body_Revoke) isBody_Act() {}
 
 func (*Body_Rename) isBody_Act() {}
+
+func (*Body_Merge) isBody_Act() {}
 
 type Genesis struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -269,6 +285,7 @@ type Admit struct {
 	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
 	Role          uint32                 `protobuf:"varint,3,opt,name=role,proto3" json:"role,omitempty"`
 	Claim         *Claim                 `protobuf:"bytes,4,opt,name=claim,proto3" json:"claim,omitempty"` // absent: by hand
+	Via           []byte                 `protobuf:"bytes,5,opt,name=via,proto3" json:"via,omitempty"`     // with a claim: the member that brought its pool along; absent: the node came by itself
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -327,6 +344,13 @@ func (x *Admit) GetRole() uint32 {
 func (x *Admit) GetClaim() *Claim {
 	if x != nil {
 		return x.Claim
+	}
+	return nil
+}
+
+func (x *Admit) GetVia() []byte {
+	if x != nil {
+		return x.Via
 	}
 	return nil
 }
@@ -542,6 +566,66 @@ func (x *Rename) GetName() string {
 // Claim is what a joiner shows of its ticket: the statement that the issuer
 // signed, and a proof, by the ticket's own key, that the holder of the
 // ticket's secret asks for this node. The secret itself is not in it.
+type Merge struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Into          []byte                 `protobuf:"bytes,1,opt,name=into,proto3" json:"into,omitempty"` // id of the pool that all members are in now
+	PoolName      string                 `protobuf:"bytes,2,opt,name=pool_name,json=poolName,proto3" json:"pool_name,omitempty"`
+	Addrs         [][]byte               `protobuf:"bytes,3,rep,name=addrs,proto3" json:"addrs,omitempty"` // binary multiaddrs where its members were met
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Merge) Reset() {
+	*x = Merge{}
+	mi := &file_pool_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Merge) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Merge) ProtoMessage() {}
+
+func (x *Merge) ProtoReflect() protoreflect.Message {
+	mi := &file_pool_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Merge.ProtoReflect.Descriptor instead.
+func (*Merge) Descriptor() ([]byte, []int) {
+	return file_pool_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *Merge) GetInto() []byte {
+	if x != nil {
+		return x.Into
+	}
+	return nil
+}
+
+func (x *Merge) GetPoolName() string {
+	if x != nil {
+		return x.PoolName
+	}
+	return ""
+}
+
+func (x *Merge) GetAddrs() [][]byte {
+	if x != nil {
+		return x.Addrs
+	}
+	return nil
+}
+
 type Claim struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Statement     []byte                 `protobuf:"bytes,1,opt,name=statement,proto3" json:"statement,omitempty"`
@@ -554,7 +638,7 @@ type Claim struct {
 
 func (x *Claim) Reset() {
 	*x = Claim{}
-	mi := &file_pool_proto_msgTypes[7]
+	mi := &file_pool_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -566,7 +650,7 @@ func (x *Claim) String() string {
 func (*Claim) ProtoMessage() {}
 
 func (x *Claim) ProtoReflect() protoreflect.Message {
-	mi := &file_pool_proto_msgTypes[7]
+	mi := &file_pool_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -579,7 +663,7 @@ func (x *Claim) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Claim.ProtoReflect.Descriptor instead.
 func (*Claim) Descriptor() ([]byte, []int) {
-	return file_pool_proto_rawDescGZIP(), []int{7}
+	return file_pool_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Claim) GetStatement() []byte {
@@ -627,7 +711,7 @@ type Ticket struct {
 
 func (x *Ticket) Reset() {
 	*x = Ticket{}
-	mi := &file_pool_proto_msgTypes[8]
+	mi := &file_pool_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -639,7 +723,7 @@ func (x *Ticket) String() string {
 func (*Ticket) ProtoMessage() {}
 
 func (x *Ticket) ProtoReflect() protoreflect.Message {
-	mi := &file_pool_proto_msgTypes[8]
+	mi := &file_pool_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -652,7 +736,7 @@ func (x *Ticket) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ticket.ProtoReflect.Descriptor instead.
 func (*Ticket) Descriptor() ([]byte, []int) {
-	return file_pool_proto_rawDescGZIP(), []int{8}
+	return file_pool_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Ticket) GetPool() []byte {
@@ -716,7 +800,7 @@ var File_pool_proto protoreflect.FileDescriptor
 const file_pool_proto_rawDesc = "" +
 	"\n" +
 	"\n" +
-	"pool.proto\x12\x0fmeerkat.pool.v1\"\x90\x03\n" +
+	"pool.proto\x12\x0fmeerkat.pool.v1\"\xc0\x03\n" +
 	"\x04Body\x12\x12\n" +
 	"\x04pool\x18\x01 \x01(\fR\x04pool\x12\x16\n" +
 	"\x06author\x18\x02 \x01(\fR\x06author\x12\x10\n" +
@@ -728,17 +812,19 @@ const file_pool_proto_rawDesc = "" +
 	"\x06remove\x18\b \x01(\v2\x17.meerkat.pool.v1.RemoveH\x00R\x06remove\x121\n" +
 	"\x06revoke\x18\t \x01(\v2\x17.meerkat.pool.v1.RevokeH\x00R\x06revoke\x121\n" +
 	"\x06rename\x18\n" +
-	" \x01(\v2\x17.meerkat.pool.v1.RenameH\x00R\x06renameB\x05\n" +
+	" \x01(\v2\x17.meerkat.pool.v1.RenameH\x00R\x06rename\x12.\n" +
+	"\x05merge\x18\v \x01(\v2\x16.meerkat.pool.v1.MergeH\x00R\x05mergeB\x05\n" +
 	"\x03act\"[\n" +
 	"\aGenesis\x12\x1b\n" +
 	"\tpool_name\x18\x01 \x01(\tR\bpoolName\x12\x1b\n" +
 	"\tnode_name\x18\x02 \x01(\tR\bnodeName\x12\x16\n" +
-	"\x06secret\x18\x03 \x01(\fR\x06secret\"q\n" +
+	"\x06secret\x18\x03 \x01(\fR\x06secret\"\x83\x01\n" +
 	"\x05Admit\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\fR\x04node\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n" +
 	"\x04role\x18\x03 \x01(\rR\x04role\x12,\n" +
-	"\x05claim\x18\x04 \x01(\v2\x16.meerkat.pool.v1.ClaimR\x05claim\"C\n" +
+	"\x05claim\x18\x04 \x01(\v2\x16.meerkat.pool.v1.ClaimR\x05claim\x12\x10\n" +
+	"\x03via\x18\x05 \x01(\fR\x03via\"C\n" +
 	"\aSetRole\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\fR\x04node\x12\x12\n" +
 	"\x04role\x18\x02 \x01(\rR\x04role\x12\x10\n" +
@@ -750,7 +836,11 @@ const file_pool_proto_rawDesc = "" +
 	"\x06ticket\x18\x01 \x01(\fR\x06ticket\"0\n" +
 	"\x06Rename\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\fR\x04node\x12\x12\n" +
-	"\x04name\x18\x02 \x01(\tR\x04name\"n\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\"N\n" +
+	"\x05Merge\x12\x12\n" +
+	"\x04into\x18\x01 \x01(\fR\x04into\x12\x1b\n" +
+	"\tpool_name\x18\x02 \x01(\tR\bpoolName\x12\x14\n" +
+	"\x05addrs\x18\x03 \x03(\fR\x05addrs\"n\n" +
 	"\x05Claim\x12\x1c\n" +
 	"\tstatement\x18\x01 \x01(\fR\tstatement\x12\x1d\n" +
 	"\n" +
@@ -779,7 +869,7 @@ func file_pool_proto_rawDescGZIP() []byte {
 	return file_pool_proto_rawDescData
 }
 
-var file_pool_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_pool_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
 var file_pool_proto_goTypes = []any{
 	(*Body)(nil),    // 0: meerkat.pool.v1.Body
 	(*Genesis)(nil), // 1: meerkat.pool.v1.Genesis
@@ -788,8 +878,9 @@ var file_pool_proto_goTypes = []any{
 	(*Remove)(nil),  // 4: meerkat.pool.v1.Remove
 	(*Revoke)(nil),  // 5: meerkat.pool.v1.Revoke
 	(*Rename)(nil),  // 6: meerkat.pool.v1.Rename
-	(*Claim)(nil),   // 7: meerkat.pool.v1.Claim
-	(*Ticket)(nil),  // 8: meerkat.pool.v1.Ticket
+	(*Merge)(nil),   // 7: meerkat.pool.v1.Merge
+	(*Claim)(nil),   // 8: meerkat.pool.v1.Claim
+	(*Ticket)(nil),  // 9: meerkat.pool.v1.Ticket
 }
 var file_pool_proto_depIdxs = []int32{
 	1, // 0: meerkat.pool.v1.Body.genesis:type_name -> meerkat.pool.v1.Genesis
@@ -798,12 +889,13 @@ var file_pool_proto_depIdxs = []int32{
 	4, // 3: meerkat.pool.v1.Body.remove:type_name -> meerkat.pool.v1.Remove
 	5, // 4: meerkat.pool.v1.Body.revoke:type_name -> meerkat.pool.v1.Revoke
 	6, // 5: meerkat.pool.v1.Body.rename:type_name -> meerkat.pool.v1.Rename
-	7, // 6: meerkat.pool.v1.Admit.claim:type_name -> meerkat.pool.v1.Claim
-	7, // [7:7] is the sub-list for method output_type
-	7, // [7:7] is the sub-list for method input_type
-	7, // [7:7] is the sub-list for extension type_name
-	7, // [7:7] is the sub-list for extension extendee
-	0, // [0:7] is the sub-list for field type_name
+	7, // 6: meerkat.pool.v1.Body.merge:type_name -> meerkat.pool.v1.Merge
+	8, // 7: meerkat.pool.v1.Admit.claim:type_name -> meerkat.pool.v1.Claim
+	8, // [8:8] is the sub-list for method output_type
+	8, // [8:8] is the sub-list for method input_type
+	8, // [8:8] is the sub-list for extension type_name
+	8, // [8:8] is the sub-list for extension extendee
+	0, // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_pool_proto_init() }
@@ -818,6 +910,7 @@ func file_pool_proto_init() {
 		(*Body_Remove)(nil),
 		(*Body_Revoke)(nil),
 		(*Body_Rename)(nil),
+		(*Body_Merge)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -825,7 +918,7 @@ func file_pool_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_pool_proto_rawDesc), len(file_pool_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   9,
+			NumMessages:   10,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
