@@ -72,7 +72,7 @@ type Seen struct {
 type Progress struct {
 	Dirs, Files int64 // looked at
 	Hashed      int64 // files read
-	Bytes       int64 // of those
+	Bytes       int64 // of those, and read so far of the one under way
 }
 
 // young says whether st was changed so shortly before or after now that another change could leave the same times.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"runtime"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -105,7 +106,9 @@ func (p *pass) read(j job) (Seen, error) {
 	if before.Mode&modeType != modeFile {
 		return Seen{}, errNotRegular
 	}
-	m, err := p.cut(f, before.Size, p.class(j, before.Size))
+	c := &counted{ReaderAt: f, sum: &p.bytes}
+	defer c.settle(0)
+	m, err := p.cut(c, before.Size, p.class(j, before.Size))
 	if err != nil {
 		return Seen{}, err
 	}
@@ -117,8 +120,31 @@ func (p *pass) read(j job) (Seen, error) {
 		return Seen{}, errMoving
 	}
 	p.hashed.Add(1)
-	p.bytes.Add(before.Size)
+	c.settle(before.Size)
 	return Seen{Path: j.path, Value: fileValue(m, after), Manifest: m, Stat: after, Racy: young(after, time.Now())}, nil
+}
+
+// counted adds what is read of a file to a sum while it is read, so that a file of hours shows that it moves.
+type counted struct {
+	io.ReaderAt
+	sum *atomic.Int64
+	own atomic.Int64 // of this file, in sum
+	end bool
+}
+
+func (c *counted) ReadAt(b []byte, off int64) (int, error) {
+	n, err := c.ReaderAt.ReadAt(b, off)
+	c.own.Add(int64(n))
+	c.sum.Add(int64(n))
+	return n, err
+}
+
+// settle puts size in the place of what was counted, once: a file may be read in part, or in parts that overlap.
+func (c *counted) settle(size int64) {
+	if !c.end {
+		c.end = true
+		c.sum.Add(size - c.own.Load())
+	}
 }
 
 // cut gives big files all workers, one file at a time, so that memory and threads do not multiply.

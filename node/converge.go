@@ -37,7 +37,9 @@ func (r *replica) convergeLoop(ctx context.Context) error {
 	defer r.flights.all.Wait()
 	var blocked blockade
 	for {
+		r.applies.begin("looking at what is wanted", 0)
 		wait, err := r.unlessPaused(ctx, &blocked)
+		r.applies.rest()
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -147,6 +149,7 @@ func (r *replica) workOff(ctx context.Context, b *blockade) (all, left int, err 
 				break
 			}
 			after = needs[len(needs)-1].Path
+			r.applies.begin("planning", 0)
 			n, waits, err := r.round(ctx, needs, func(n store.Need) bool {
 				return n.Reason == "" || retry && b.picks(n.Path)
 			})
@@ -269,6 +272,7 @@ func (o *order) split(steps []folder.Step) (ready, fetch []folder.Step) {
 // those whose content turned out not to be on this disk.
 func (r *replica) applyAll(ctx context.Context, steps []folder.Step, views map[event.Path]event.View) (did int, lacking []folder.Step, err error) {
 	for _, part := range chunksOf(steps, applyMost) {
+		r.applies.begin("applying", sizeOf(part)+r.staging.Load()) // those of flights come first
 		n, none, err := r.apply(ctx, part, views)
 		did, lacking = did+n, append(lacking, none...)
 		if err != nil {
@@ -301,6 +305,9 @@ func chunksOf(steps []folder.Step, n int) [][]folder.Step {
 // from the moment when names begin to change until the index says so too.
 func (r *replica) apply(ctx context.Context, steps []folder.Step, views map[event.Path]event.View) (int, []folder.Step, error) {
 	r.setApplying(true)
+	bytes := min(sizeOf(steps), mostBytes)
+	defer r.staging.Add(-bytes)
+	defer r.batches.begin("applying", r.staging.Add(bytes))() // one batch after the other
 	held := false
 	defer func() {
 		if held {

@@ -105,6 +105,7 @@ func (r *replica) fetchAll(ctx context.Context, steps []folder.Step, views map[e
 
 // awaitFlights gathers what has landed, until all has or there is other work.
 func (r *replica) awaitFlights(ctx context.Context, landed <-chan landing, out int) (done int, err error) {
+	r.applies.rest() // what is under way moves by itself
 	start := time.Now()
 	tick := time.NewTicker(flightLook)
 	defer tick.Stop()

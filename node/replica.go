@@ -64,6 +64,10 @@ type replica struct {
 
 	scanNow, applyNow, reportNow, pruneNow, mendNow, fateNow nudge
 
+	scans, applies pulse        // of the two loops
+	batches        pulses       // of applies, also of flights
+	staging        atomic.Int64 // bytes that those have to move
+
 	settings func() Settings
 	care     care
 	pauses   *pauses // the node's

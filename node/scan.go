@@ -31,7 +31,10 @@ func (r *replica) scanLoop(ctx context.Context) error {
 	defer full.Stop()
 	for {
 		var retry <-chan time.Time
-		if err := r.scanTurn(ctx); err != nil {
+		r.scans.begin("scanning", 0)
+		err := r.scanTurn(ctx)
+		r.scans.rest()
+		if err != nil {
 			if ctx.Err() != nil {
 				return nil
 			}
@@ -107,12 +110,10 @@ func (r *replica) scan(ctx context.Context, dirty []folder.Dirty, all bool) erro
 	if err := r.st.HaveDir("", func(string, store.Have) bool { b.fresh = false; return false }); err != nil {
 		return err
 	}
-	progress := func(folder.Progress) {}
 	if all {
-		progress = r.showIndex
 		defer r.hideIndex()
 	}
-	problems, err := r.fold.Scan(ctx, r.index0(), dirty, b.add, progress)
+	problems, err := r.fold.Scan(ctx, r.index0(), dirty, b.add, r.scanMoves(all))
 	if err == nil {
 		err = b.flush(true)
 	}
@@ -124,6 +125,20 @@ func (r *replica) scan(ctx context.Context, dirty []folder.Dirty, all bool) erro
 		return r.scanSettled(b.back)
 	}
 	return nil
+}
+
+// scanMoves takes in how far a scan is, which shows that it moves.
+func (r *replica) scanMoves(all bool) func(folder.Progress) {
+	var last folder.Progress
+	return func(p folder.Progress) {
+		if p != last {
+			r.scans.begin("scanning", 0)
+			last = p
+		}
+		if all {
+			r.showIndex(p)
+		}
+	}
 }
 
 // batch gathers what a scan finds until it is worth a commit.
@@ -203,9 +218,11 @@ func (b *batch) flush(gone bool) error {
 	if len(seen) == 0 {
 		return nil
 	}
+	b.r.scans.rest() // for somebody else, however long
 	if err := b.r.licence.await(b.ctx); err != nil {
 		return err
 	}
+	b.r.scans.begin("publishing", 0)
 	return b.r.publish(seen)
 }
 

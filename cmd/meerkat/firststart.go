@@ -10,8 +10,14 @@ import (
 	"github.com/bwaklog/meerkat/node"
 )
 
-// foundTicket is a ticket that somebody has left for the first start: in a credential of systemd, or in the file that
-// MEERKAT_TICKET_FILE names. path is "" where there is none.
+// bootPartitions are where a card that was written for a small computer shows the partition that every other computer
+// can write to as well.
+var bootPartitions = []string{"/boot/firmware", "/boot"}
+
+const bootTicket = "meerkat.ticket"
+
+// foundTicket is a ticket that somebody has left for the first start: in a credential of systemd, in the file that
+// MEERKAT_TICKET_FILE names, or on the boot partition. path is "" where there is none.
 func (a *app) foundTicket() (path string) {
 	var places []string
 	if dir := a.getenv("CREDENTIALS_DIRECTORY"); dir != "" {
@@ -19,6 +25,9 @@ func (a *app) foundTicket() (path string) {
 	}
 	if file := a.getenv("MEERKAT_TICKET_FILE"); file != "" {
 		places = append(places, file)
+	}
+	for _, dir := range bootPartitions {
+		places = append(places, filepath.Join(a.getenv("MEERKAT_BOOT_ROOT"), dir, bootTicket))
 	}
 	for _, p := range places {
 		if fi, err := os.Stat(p); err == nil && fi.Mode().IsRegular() {

@@ -129,7 +129,7 @@ func up(ts *testscript.TestScript, neg bool, args []string) {
 	r := &running{done: make(chan struct{})}
 	r.cmd = exec.Command(exe, append([]string{"--home", ts.MkAbs(args[0]), "up"}, args[1:]...)...)
 	r.cmd.Dir = ts.MkAbs(".")
-	for _, name := range []string{"MEERKAT_TICKET_FILE", "MEERKAT_DIR", "MEERKAT_NETWORK__MDNS", "MEERKAT_NETWORK__LISTEN", "HOME", "PATH", "TMPDIR"} {
+	for _, name := range []string{"MEERKAT_TICKET_FILE", "MEERKAT_BOOT_ROOT", "CREDENTIALS_DIRECTORY", "MEERKAT_DIR", "MEERKAT_NETWORK__MDNS", "MEERKAT_NETWORK__LISTEN", "HOME", "PATH", "TMPDIR"} {
 		r.cmd.Env = append(r.cmd.Env, name+"="+ts.Getenv(name))
 	}
 	pipe, err := r.cmd.StderrPipe()

@@ -106,6 +106,7 @@ func (a *app) run(ctx context.Context, home *node.Home) error {
 		return n.Run(ctx, func() {
 			g.Go(func() error { return control.Serve(ctx, l, n, log) })
 			g.Go(func() error { reloads(ctx, n, log, hups); return nil })
+			supervised(ctx, g, n, log)
 			if a.hasBars() {
 				g.Go(func() error { b.follow(ctx, n.Watch); return nil })
 			}
@@ -138,7 +139,7 @@ func ready(ctx context.Context, b control.Backend, w io.Writer) {
 		return // it is stopping already
 	}
 	fmt.Fprintf(w, "ready %s\n", id.ID)
-	_, _ = daemon.SdNotify(false, daemon.SdNotifyReady) // without systemd there is nobody to tell
+	tell(daemon.SdNotifyReady)
 }
 
 // reloads reads the configuration again at each SIGHUP.
@@ -149,13 +150,13 @@ func reloads(ctx context.Context, b control.Backend, log *slog.Logger, hups <-ch
 			return
 		case <-hups:
 		}
-		_, _ = daemon.SdNotify(false, daemon.SdNotifyReloading)
+		tell(daemon.SdNotifyReloading, daemon.SdNotifyMonotonicUsec())
 		if err := b.Reload(ctx); err != nil {
 			log.Error("reload", "err", err)
 		} else {
 			log.Info("configuration read again")
 		}
-		_, _ = daemon.SdNotify(false, daemon.SdNotifyReady)
+		tell(daemon.SdNotifyReady)
 	}
 }
 
@@ -168,7 +169,7 @@ func awaitStop(ctx context.Context, g *errgroup.Group) error {
 		return err
 	case <-ctx.Done():
 	}
-	_, _ = daemon.SdNotify(false, daemon.SdNotifyStopping)
+	tell(daemon.SdNotifyStopping, "STATUS=stopping")
 	select {
 	case err := <-done:
 		if errors.Is(context.Cause(ctx), errInterrupted) && isCancel(err) {

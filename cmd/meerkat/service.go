@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"runtime"
 	"strings"
 
 	"github.com/bwaklog/meerkat/node"
@@ -18,16 +19,26 @@ const unitName = "meerkat.service"
 
 // service is what service commands work on: the unit of this user, or of the system.
 type service struct {
-	system bool
-	as     string   // the user that a system service runs as
-	write  []string // folders besides the pools' that a system service may write
+	system  bool
+	manager string   // systemd or launchd
+	as      string   // the user that a system service runs as
+	write   []string // folders besides the pools' that a system service may write
+}
+
+// ownManager is what starts programs on this system.
+func ownManager() string {
+	if runtime.GOOS == "darwin" {
+		return "launchd"
+	}
+	return "systemd"
 }
 
 func (a *app) serviceCmd() *cobra.Command {
 	var s service
 	install := command("install", "Start the node with the machine, or with your session", `  meerkat service install                            # for you: systemctl --user
   sudo meerkat service install --system --as ana     # for the machine, as the user ana
-  meerkat service install --print                    # only show the unit`, takes(0, 0), nil)
+  meerkat service install --print                    # only show the unit
+  meerkat service install --print --manager launchd  # the same for macOS`, takes(0, 0), nil)
 	var show, later bool
 	install.RunE = func(c *cobra.Command, _ []string) error { return a.installService(c.Context(), s, show, later) }
 	install.Flags().StringVar(&s.as, "as", "", "with --system: the user it runs as")
@@ -38,36 +49,45 @@ func (a *app) serviceCmd() *cobra.Command {
 	status := command("status", "Is it installed, and does it run? (exit 3 if it does not)", "  meerkat service status", takes(0, 0), func(ctx context.Context, _ []string) error { return a.serviceStatus(ctx, s) })
 	for _, c := range []*cobra.Command{install, uninstall, status} {
 		c.Flags().BoolVar(&s.system, "system", false, "the machine's service, not that of your session")
+		c.Flags().StringVar(&s.manager, "manager", ownManager(), "what starts programs here: systemd or launchd")
+		_ = c.RegisterFlagCompletionFunc("manager", cobra.FixedCompletions([]string{"systemd", "launchd"}, cobra.ShellCompDirectiveNoFileComp)) // fails only for a flag that is not there
 	}
-	return group("service", "Run the node as a service of systemd", "  meerkat service install\n  meerkat service status", install, uninstall, status)
+	return group("service", "Run the node as a service of systemd or launchd", "  meerkat service install\n  meerkat service status", install, uninstall, status)
 }
 
 // path is where the unit lies.
 func (s service) path(a *app) (string, error) {
-	if s.system {
+	home := a.getenv("HOME")
+	switch {
+	case s.manager != "systemd" && s.manager != "launchd":
+		return "", usage("there is no manager "+clean(s.manager), "it is systemd or launchd")
+	case s.system && s.manager == "launchd":
+		return "/Library/LaunchDaemons/" + launchLabel + ".plist", nil
+	case s.system:
 		return "/etc/systemd/system/" + unitName, nil
+	case home == "":
+		return "", usage("there is no home directory to keep the unit in", "set HOME")
+	case s.manager == "launchd":
+		return filepath.Join(home, "Library", "LaunchAgents", launchLabel+".plist"), nil
 	}
 	dir := a.getenv("XDG_CONFIG_HOME")
 	if dir == "" {
-		if a.getenv("HOME") == "" {
-			return "", usage("there is no home directory to keep the unit in", "set HOME")
-		}
-		dir = filepath.Join(a.getenv("HOME"), ".config")
+		dir = filepath.Join(home, ".config")
 	}
 	return filepath.Join(dir, "systemd", "user", unitName), nil
 }
 
 func (a *app) installService(ctx context.Context, s service, show, later bool) error {
+	path, err := s.path(a)
+	if err != nil {
+		return err
+	}
 	unit, err := a.unit(ctx, s)
 	if err != nil {
 		return err
 	}
 	if show {
 		_, err := a.out.Write([]byte(unit))
-		return err
-	}
-	path, err := s.path(a)
-	if err != nil {
 		return err
 	}
 	if s.system && os.Getuid() != 0 {
@@ -77,6 +97,9 @@ func (a *app) installService(ctx context.Context, s service, show, later bool) e
 		return err
 	}
 	a.say("wrote %s", clean(path))
+	if s.manager == "launchd" {
+		return a.launch(ctx, s, path, later)
+	}
 	if err := a.systemctl(ctx, s, "daemon-reload"); err != nil || later {
 		return err
 	}
@@ -108,6 +131,9 @@ func (a *app) uninstallService(ctx context.Context, s service) error {
 	if _, err := os.Stat(path); err != nil {
 		return &node.Error{Code: "not_installed", Message: "no service is installed", Hint: `"meerkat service install" installs it`, Exit: exitNotFound}
 	}
+	if s.manager == "launchd" {
+		return errors.Join(a.launchctl(ctx, "bootout", s.domain()+"/"+launchLabel), os.Remove(path))
+	}
 	if err := a.systemctl(ctx, s, "disable", "--now", unitName); err != nil {
 		return err
 	}
@@ -133,16 +159,27 @@ func (a *app) serviceStatus(ctx context.Context, s service) error {
 		return &node.Error{Code: "not_installed", Message: "no service is installed", Hint: `"meerkat service install" installs it`, Exit: exitNotFound}
 	}
 	info.Installed = true
-	info.Enabled, info.Active = a.askSystemd(ctx, s, "is-enabled"), a.askSystemd(ctx, s, "is-active")
+	if s.manager == "launchd" {
+		info.Enabled, info.Active = "enabled", a.askLaunchd(ctx, s)
+	} else {
+		info.Enabled, info.Active = a.askSystemd(ctx, s, "is-enabled"), a.askSystemd(ctx, s, "is-active")
+	}
 	if a.json {
 		err = a.object(info)
 	} else {
 		err = a.print("%s\t%s\t%s", info.Active, info.Enabled, clean(path))
 	}
 	if err == nil && info.Active != "active" {
-		return &node.Error{Code: "not_running", Message: "the service does not run", Hint: `look at its log with "journalctl ` + s.scope() + ` -u meerkat"`, Exit: 3}
+		return &node.Error{Code: "not_running", Message: "the service does not run", Hint: s.logHint(a.home), Exit: 3}
 	}
 	return err
+}
+
+func (s service) logHint(home string) string {
+	if s.manager == "launchd" {
+		return "look at its log in " + clean(launchLog(home))
+	}
+	return `look at its log with "journalctl ` + s.scope() + ` -u meerkat"`
 }
 
 func (s service) scope() string {
@@ -186,8 +223,11 @@ func (a *app) unit(ctx context.Context, s service) (string, error) {
 	if s.system && s.as == "" {
 		return "", usage("whom shall the service run as?", "add --as USER")
 	}
+	if s.manager == "launchd" {
+		return plist(s, exe, a.home), nil
+	}
 	head := "[Unit]\nDescription=meerkat, keeps folders equal on all your machines\nDocumentation=https://github.com/bwaklog/meerkat\nAfter=network-online.target\nWants=network-online.target\n"
-	run := fmt.Sprintf("\n[Service]\nType=notify\nExecStart=%s --home %s up\nExecReload=/bin/kill -HUP $MAINPID\nRestart=on-failure\nRestartSec=5\nTimeoutStopSec=15\nOOMPolicy=continue\nUMask=0077\n", quoteUnit(exe), quoteUnit(a.home))
+	run := fmt.Sprintf("\n[Service]\nType=notify-reload\nWatchdogSec=60\nExecStart=%s --home %s up\nRestart=on-failure\nRestartSec=5\nTimeoutStopSec=15\nOOMPolicy=continue\nUMask=0077\n", quoteUnit(exe), quoteUnit(a.home))
 	harden := "\nNoNewPrivileges=yes\nLockPersonality=yes\nMemoryDenyWriteExecute=yes\nRestrictRealtime=yes\nRestrictSUIDSGID=yes\nSystemCallArchitectures=native\nSystemCallFilter=@system-service\nSystemCallErrorNumber=EPERM\nRestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK\n"
 	target := "default.target"
 	if s.system {

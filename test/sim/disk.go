@@ -15,6 +15,7 @@ type Disk struct {
 	dead bool
 	left int    // calls until then is called; not counted where it is 0
 	then func() // dies, or edits
+	hung <-chan struct{}
 }
 
 // NewDisk opens the disk below root. Close it.
@@ -46,6 +47,22 @@ func (d *Disk) After(n int, then func()) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.left, d.then = n, then
+}
+
+// Hang has every sync of a file from now on not end before until is closed.
+func (d *Disk) Hang(until <-chan struct{}) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.hung = until
+}
+
+func (d *Disk) awaitHung() {
+	d.mu.Lock()
+	until := d.hung
+	d.mu.Unlock()
+	if until != nil {
+		<-until
+	}
 }
 
 // before counts a changing call, and fails it where the machine is dead.
@@ -170,4 +187,7 @@ func (f *file) CopyFrom(src folder.File, n int64) error {
 	return f.File.CopyFrom(src, n)
 }
 
-func (f *file) Sync() error { return f.d.before() }
+func (f *file) Sync() error {
+	f.d.awaitHung()
+	return f.d.before()
+}
