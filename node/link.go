@@ -27,7 +27,7 @@ func (l *links) Link(p peer.ID) Link {
 			best = c
 		}
 	}
-	out := Link{Kind: "direct", Transport: transportOf(best.RemoteMultiaddr()), Addr: best.RemoteMultiaddr().String()}
+	out := Link{Kind: "direct", Transport: transportOf(best.RemoteMultiaddr()), Addr: best.RemoteMultiaddr().String(), Count: len(conns)}
 	if isRelayed(best.RemoteMultiaddr()) {
 		out.Kind = "relayed"
 	}

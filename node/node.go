@@ -30,7 +30,6 @@ const (
 	stopWithin = 4 * time.Second
 	// farewell is how long the last words to members may take to leave.
 	farewell = 150 * time.Millisecond
-	mdnsPoll = 3 * time.Second
 )
 
 // Config says how a node runs. Home is required; the caller keeps owning it
@@ -203,7 +202,7 @@ func (n *Node) serve(g *errgroup.Group, ctx context.Context) {
 	g.Go(func() error { return n.watchNetwork(ctx) })
 	g.Go(func() error { return n.nat.Run(ctx) })
 	if n.conf.MDNS == "on" {
-		l := &lan{host: n.host, names: n.lanNames, poll: mdnsPoll}
+		l := &lan{host: n.host, log: n.log, shown: n.lanShown, sought: n.lanSought, poll: mdnsPoll}
 		g.Go(func() error { return l.Run(ctx, n.found) })
 	}
 }
@@ -358,16 +357,6 @@ func (n *Node) found(p peer.AddrInfo) {
 	n.links.Found(p)
 	n.joiner.Found(p)
 	n.regain.found(p.ID)
-}
-
-// lanNames are the names under which this node shows itself on the LAN: one
-// for each pool, one for itself, and those of pools and nodes it wants to join.
-func (n *Node) lanNames() []string {
-	out := []string{lanName("node", []byte(n.self))}
-	for _, r := range n.known() {
-		out = append(out, lanName("pool", r.id[:]))
-	}
-	return slices.Concat(out, n.joiner.lanNames(), n.regain.names())
 }
 
 // Addrs lists where this node listens, each with its id.

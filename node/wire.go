@@ -66,6 +66,7 @@ type Link struct {
 	Transport string `json:"transport,omitempty"`
 	Addr      string `json:"addr,omitempty"`
 	RTTms     int64  `json:"rtt_ms"`
+	Count     int    `json:"count,omitempty"` // links that stand; more than one only for moments
 	Why       string `json:"why,omitempty"`
 	Hint      string `json:"hint,omitempty"`
 }
