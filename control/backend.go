@@ -6,8 +6,8 @@ import (
 	"github.com/bwaklog/meerkat/node"
 )
 
-// Backend is what stands behind the socket: a running node, or the [Client] of
-// one. A pool is named by its name, its full id, a unique prefix of that, or ""
+// Backend is what stands behind the socket: a running node and its process, or
+// the [Client] of one. A pool is named by its name, its full id, a unique prefix of that, or ""
 // where there is only one; a member by its name, its full id or a unique
 // prefix. Errors meant for people are *node.Error. Every method returns soon
 // after its ctx ends; callbacks are called from one goroutine at a time, and an
@@ -16,6 +16,7 @@ type Backend interface {
 	Care
 	Guards
 	Net
+	Process
 
 	// Identity says who the node is and where it listens.
 	Identity(ctx context.Context) (node.IDInfo, error)

@@ -133,6 +133,7 @@ func doors() map[string]verb {
 	maps.Copy(all, careVerbs)
 	maps.Copy(all, heldVerbs)
 	maps.Copy(all, netVerbs)
+	maps.Copy(all, processVerbs)
 	return all
 }
 

@@ -90,6 +90,8 @@ var doors = []struct {
 	{"pool-rename", `pool-rename "p" "n"`, func(ctx context.Context, c *control.Client) (any, error) { return nil, c.PoolRename(ctx, "p", "n") }, nil},
 	{"ping", `ping "m"`, func(ctx context.Context, c *control.Client) (any, error) { return c.Ping(ctx, "m") }, node.PingInfo{ID: "m", OK: true}},
 	{"netcheck", "netcheck", func(ctx context.Context, c *control.Client) (any, error) { return c.Netcheck(ctx) }, node.NetInfo{NAT: "easy"}},
+	{"dashboard", "dashboard", func(ctx context.Context, c *control.Client) (any, error) { return c.Dashboard(ctx) }, control.DashboardInfo{URL: "http://x"}},
+	{"logs", "logs", func(ctx context.Context, c *control.Client) (any, error) { return nil, c.Logs(ctx, discard) }, nil},
 	{"log", "log {Pool:p Path:a Since:2026-11-22 10:00:00 +0000 UTC Follow:true}", func(ctx context.Context, c *control.Client) (any, error) {
 		var got []string
 		since := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)

@@ -28,7 +28,9 @@ type Settings struct {
 	Listen, Peers, Bootstrap []string
 	DHT, MDNS, Relay         string
 	LogLevel, LogFormat      string
-	UIAddr, MetricsAddr      string
+	UIAddr, MetricsAddr      string // host:port, or "off"
+	UIPassword               string // as package ui hashes it; "" is none
+	UIHosts                  []string
 	DiskReserve, TrashMax    int64
 	TrashDays                int
 	HoldBursts               bool
@@ -38,6 +40,7 @@ type Settings struct {
 func defaultSettings() Settings {
 	return Settings{
 		Name: defaultName(), MDNS: "on", Relay: "auto", LogLevel: "info", LogFormat: "text",
+		UIAddr: DefaultUIAddr, MetricsAddr: Off,
 		DiskReserve: 1 << 30, TrashDays: 30,
 	}
 }
@@ -77,8 +80,10 @@ func settingTable() []setting {
 		{"network.relay", func(s *Settings) any { return &s.Relay }, oneOf("auto", "on", "off")},
 		{"log.level", func(s *Settings) any { return &s.LogLevel }, oneOf("debug", "info", "warn", "error")},
 		{"log.format", func(s *Settings) any { return &s.LogFormat }, oneOf("text", "json")},
-		{"ui.addr", func(s *Settings) any { return &s.UIAddr }, nil},
-		{"metrics.addr", func(s *Settings) any { return &s.MetricsAddr }, nil},
+		{"ui.addr", func(s *Settings) any { return &s.UIAddr }, checkTCPAddr},
+		{"ui.password", func(s *Settings) any { return &s.UIPassword }, checkHash},
+		{"ui.hosts", func(s *Settings) any { return &s.UIHosts }, nil},
+		{"metrics.addr", func(s *Settings) any { return &s.MetricsAddr }, checkTCPAddr},
 		{"safety.disk_reserve", func(s *Settings) any { return &s.DiskReserve }, nil},
 		{"safety.hold_bursts", func(s *Settings) any { return &s.HoldBursts }, nil},
 		{"safety.trash_days", func(s *Settings) any { return &s.TrashDays }, nil},

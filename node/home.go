@@ -252,7 +252,17 @@ func (h *Home) Pools() []HomePool {
 // Set writes a setting into the config file, or takes it out where values is
 // nil; comments there stay. Flags and environment still win.
 func (h *Home) Set(key string, values []string) error {
-	return h.edit(func(c *configFile) (*configFile, error) { return c.with(key, values) })
+	return h.edit(func(c *configFile) (*configFile, error) {
+		c, err := c.with(key, values)
+		if err != nil || !strings.HasPrefix(key, "ui.") {
+			return c, err
+		}
+		s, err := c.settings(h.env, h.flags)
+		if err != nil {
+			return nil, err
+		}
+		return c, s.CheckUI()
+	})
 }
 
 // edit changes the config file as it is on the disk now, not as it was read.

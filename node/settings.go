@@ -15,6 +15,7 @@ import (
 // followed lists the settings that a running node follows without a new start.
 var followed = []string{
 	"bandwidth.down", "bandwidth.up", "log.level", "safety.disk_reserve", "safety.trash_days", "safety.trash_max",
+	"ui.hosts", "ui.password",
 }
 
 // ConfigPath is where the config file of a home lies; it may not be there.
@@ -31,10 +32,14 @@ func ConfigPath(dir string, env func(string) (string, bool)) (string, error) {
 // it, or nil. One that is not there is right.
 func CheckConfig(path string, env func(string) (string, bool)) error {
 	c, err := readConfig(path)
-	if err == nil {
-		_, err = c.settings(env, nil)
+	if err != nil {
+		return err
 	}
-	return err
+	s, err := c.settings(env, nil)
+	if err != nil {
+		return err
+	}
+	return s.CheckUI()
 }
 
 // SettingList gives every setting with its value and where that comes from, in
@@ -46,7 +51,7 @@ func (h *Home) SettingList() []SettingInfo {
 	var out []SettingInfo
 	for _, t := range settingTable() {
 		info := SettingInfo{
-			Schema: SchemaSetting, Key: t.key, Values: t.get(&h.settings), Default: t.get(&def), Source: "default",
+			Schema: SchemaSetting, Key: t.key, Values: t.shown(&h.settings), Default: t.get(&def), Source: "default",
 			Restart: !slices.Contains(followed, t.key),
 		}
 		if _, ok := h.config.values[t.key]; ok {
@@ -95,6 +100,15 @@ func (t setting) get(s *Settings) []string {
 		return []string{strconv.FormatInt(*f, 10)}
 	}
 	return nil
+}
+
+// shown is get, without what is nobody's business.
+func (t setting) shown(s *Settings) []string {
+	values := t.get(s)
+	if t.key == "ui.password" && values[0] != "" {
+		return []string{"(set)"}
+	}
+	return values
 }
 
 // SettingList gives every setting of the running node.

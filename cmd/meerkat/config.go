@@ -17,7 +17,7 @@ import (
 
 // upkeepCmds are the commands about running a node.
 func (a *app) upkeepCmds() []*cobra.Command {
-	return []*cobra.Command{a.configCmd(), a.pauseCmd(), a.resumeCmd(), a.serviceCmd(), a.bugreportCmd()}
+	return []*cobra.Command{a.configCmd(), a.uiCmd(), a.pauseCmd(), a.resumeCmd(), a.serviceCmd(), a.bugreportCmd()}
 }
 
 // SettingList gives every setting of the home.

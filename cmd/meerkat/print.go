@@ -3,51 +3,22 @@ package main
 import (
 	"bufio"
 	"bytes"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
 	"text/tabwriter"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
+	"github.com/bwaklog/meerkat/control"
 	"github.com/dustin/go-humanize"
 )
 
-// clean makes text of others harmless on a terminal: control characters,
-// invalid UTF-8, and the invisible marks that turn text around are escaped.
-func clean(s string) string {
-	var b strings.Builder
-	for i := 0; i < len(s); {
-		r, n := utf8.DecodeRuneInString(s[i:])
-		switch {
-		case r == utf8.RuneError && n == 1:
-			fmt.Fprintf(&b, `\x%02x`, s[i])
-		case r == '\n':
-			b.WriteString(`\n`)
-		case r == '\t':
-			b.WriteString(`\t`)
-		case r < 0x20 || r == 0x7f:
-			fmt.Fprintf(&b, `\x%02x`, r)
-		case !unicode.IsPrint(r) && !unicode.Is(unicode.Zs, r):
-			fmt.Fprintf(&b, `\u%04x`, r)
-		default:
-			b.WriteRune(r)
-		}
-		i += n
-	}
-	return b.String()
-}
+// clean makes text of others harmless on a terminal.
+func clean(s string) string { return control.Clean(s) }
 
 // shownPath is a path for people, with the bytes that JSON could not carry.
-func shownPath(path, b64 string) string {
-	if b, err := base64.StdEncoding.DecodeString(b64); err == nil && b64 != "" {
-		return clean(string(b))
-	}
-	return clean(path)
-}
+func shownPath(path, b64 string) string { return clean(control.RawPath(path, b64)) }
 
 // object prints v as one line of JSON.
 func (a *app) object(v any) error {

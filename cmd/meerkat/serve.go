@@ -16,6 +16,7 @@ import (
 	"github.com/bwaklog/meerkat/control"
 	"github.com/bwaklog/meerkat/node"
 	"github.com/coreos/go-systemd/v22/daemon"
+	"github.com/coreos/go-systemd/v22/journal"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -80,15 +81,27 @@ func (a *app) fulfil(ctx context.Context, home *node.Home, w wish) error {
 	return err
 }
 
-// run runs the node and its front door.
+// run runs the node, its front door and its dashboard.
 func (a *app) run(ctx context.Context, home *node.Home) error {
 	b, set := &bars{out: a.err}, home.Settings()
-	log, level := newLog(b, set)
+	if err := set.CheckUI(); err != nil {
+		return err
+	}
+	journal, _ := journal.StderrIsJournalStream() // where that cannot be seen it is not
+	log := newLogs(b, set, journal)
+	log.takeLibp2p(set)
 	n, err := node.New(node.Config{
-		Home: home, Log: log, Listen: set.Listen, Peers: set.Peers, Bootstrap: set.Bootstrap,
-		DHT: set.DHT, MDNS: set.MDNS, Relay: set.Relay, Name: set.Name,
-		Applied: func(s node.Settings) { setLevel(level, s) },
+		Home: home, Log: log.Logger, Listen: set.Listen, Peers: set.Peers, Bootstrap: set.Bootstrap,
+		DHT: set.DHT, MDNS: set.MDNS, Relay: set.Relay, Name: set.Name, Applied: log.follow,
 	})
+	if err != nil {
+		return err
+	}
+	dash := openListener(log.Logger, "ui.addr", set.UIAddr)
+	if dash != nil {
+		defer dash.Close() // as with the other below
+	}
+	f, err := newFront(n, home, dash, log)
 	if err != nil {
 		return err
 	}
@@ -104,9 +117,10 @@ func (a *app) run(ctx context.Context, home *node.Home) error {
 	g.Go(func() error { trim(ctx); return nil })
 	g.Go(func() error {
 		return n.Run(ctx, func() {
-			g.Go(func() error { return control.Serve(ctx, l, n, log) })
-			g.Go(func() error { reloads(ctx, n, log, hups); return nil })
-			supervised(ctx, g, n, log)
+			g.Go(func() error { return control.Serve(ctx, l, f, log.Logger) })
+			g.Go(func() error { return f.dash.Serve(ctx) })
+			g.Go(func() error { reloads(ctx, n, log.Logger, hups); return nil })
+			supervised(ctx, g, n, log.Logger)
 			if a.hasBars() {
 				g.Go(func() error { b.follow(ctx, n.Watch); return nil })
 			}
@@ -116,24 +130,16 @@ func (a *app) run(ctx context.Context, home *node.Home) error {
 	return awaitStop(ctx, g)
 }
 
-func newLog(w io.Writer, s node.Settings) (*slog.Logger, *slog.LevelVar) {
-	level := &slog.LevelVar{}
-	setLevel(level, s)
-	o := &slog.HandlerOptions{Level: level}
-	if s.LogFormat == "json" {
-		return slog.New(slog.NewJSONHandler(w, o)), level
+// identity and reloader are what ready and reloads need of a node.
+type (
+	identity interface {
+		Identity(context.Context) (node.IDInfo, error)
 	}
-	return slog.New(slog.NewTextHandler(w, o)), level
-}
-
-func setLevel(v *slog.LevelVar, s node.Settings) {
-	var level slog.Level
-	_ = level.UnmarshalText([]byte(s.LogLevel)) // the settings are checked
-	v.Set(level)
-}
+	reloader interface{ Reload(context.Context) error }
+)
 
 // ready tells whoever started us that the node serves.
-func ready(ctx context.Context, b control.Backend, w io.Writer) {
+func ready(ctx context.Context, b identity, w io.Writer) {
 	id, err := b.Identity(ctx)
 	if err != nil {
 		return // it is stopping already
@@ -143,7 +149,7 @@ func ready(ctx context.Context, b control.Backend, w io.Writer) {
 }
 
 // reloads reads the configuration again at each SIGHUP.
-func reloads(ctx context.Context, b control.Backend, log *slog.Logger, hups <-chan os.Signal) {
+func reloads(ctx context.Context, b reloader, log *slog.Logger, hups <-chan os.Signal) {
 	for {
 		select {
 		case <-ctx.Done():

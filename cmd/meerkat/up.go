@@ -15,6 +15,8 @@ var upFlags = []struct{ flag, key, usage string }{
 	{"mdns", "network.mdns", "find members on the LAN: on or off"},
 	{"relay", "network.relay", "reach and be reached through relays: auto, on or off"},
 	{"name", "name", "what this node calls itself"},
+	{"ui", "ui.addr", "serve the dashboard at this address, or off (default 127.0.0.1:7717)"},
+	{"metrics", "metrics.addr", "serve metrics for Prometheus at this address (default: off)"},
 	{"log-level", "log.level", "debug, info, warn or error"},
 	{"log-format", "log.format", "text or json"},
 }

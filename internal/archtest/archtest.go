@@ -31,8 +31,10 @@ var floors = map[string][]string{
 	"node": {"chunker", "internal/frame", "event", "pool", "store", "folder", "pubsub", "swarm"},
 	// 5
 	"control": {"node", "event"},
+	// 6
+	"control/ui": {"control", "node"},
 	// top
-	"cmd/meerkat": {"control", "node", "test/rot"}, // test/rot: its tests alone
+	"cmd/meerkat": {"control", "control/ui", "node", "test/rot"}, // test/rot: its tests alone
 	// apart
 	"test/rot":          {"event", "folder", "store"},
 	"internal/archtest": {},
