@@ -40,6 +40,10 @@ func (c Class) Keep(size int64) Class {
 	return c
 }
 
+// Fixed reports whether a file of size bytes has the class [ClassFor] gives whatever class it had before: small ones do, and
+// so nobody need look up what theirs was.
+func Fixed(size int64) bool { return size < smallMost/stretch }
+
 // bounds is the range of sizes over which a file keeps class c. For an unknown class it is empty.
 func (c Class) bounds() (low, high int64) {
 	switch c {

@@ -163,6 +163,9 @@ func (p *pass) cut(f io.ReaderAt, size int64, c chunker.Class) (chunker.Manifest
 
 // class is the one that the pool uses for this file, so that equal bytes get an equal name.
 func (p *pass) class(j job, size int64) chunker.Class {
+	if chunker.Fixed(size) {
+		return chunker.ClassFor(size)
+	}
 	if p.ix.Hint != nil {
 		if c, ok := p.ix.Hint(j.path); ok {
 			return c.Keep(size)

@@ -32,27 +32,51 @@ func (r *replica) publish(seen []folder.Seen) error {
 	}
 	var tx store.Tx
 	var changes []change
-	for _, s := range seen {
-		c, ok, err := r.judge(s)
+	for part := range slices.Chunk(seen, judgeMost) {
+		cs, err := r.judgeAll(part)
 		if err != nil {
 			return err
 		}
-		switch {
-		case c.forget:
-			tx.Forget = append(tx.Forget, s.Path)
-		case ok:
-			changes = append(changes, c)
+		for _, c := range cs {
+			if c.forget {
+				tx.Forget = append(tx.Forget, c.seen.Path)
+			} else {
+				changes = append(changes, c)
+			}
 		}
 	}
 	return r.commitChanges(tx, changes)
 }
 
-// judge decides what one observation means. False: it is stale or says nothing.
-func (r *replica) judge(s folder.Seen) (change, bool, error) {
-	have, known, err := r.st.Have(s.Path)
-	if err != nil {
-		return change{}, false, err
+// judgeMost is how many paths are looked up together.
+const judgeMost = 1024
+
+// judgeAll is judge of each, without those that are stale or say nothing.
+func (r *replica) judgeAll(seen []folder.Seen) ([]change, error) {
+	paths := make([]event.Path, len(seen))
+	for i, s := range seen {
+		paths[i] = s.Path
 	}
+	sights, err := r.st.Sights(paths)
+	if err != nil {
+		return nil, err
+	}
+	var out []change
+	for i, s := range seen {
+		c, ok, err := r.judge(s, sights[i])
+		if err != nil {
+			return nil, err
+		}
+		if ok || c.forget {
+			out = append(out, c)
+		}
+	}
+	return out, nil
+}
+
+// judge decides what one observation means. False: it is stale or says nothing.
+func (r *replica) judge(s folder.Seen, at store.Sight) (change, bool, error) {
+	have, known, view := at.Have, at.Known, at.View
 	if s.Ignored {
 		ok := known && have.Known.Value.Live() && !isAside(have)
 		return change{seen: s, have: aside(have)}, ok, nil
@@ -60,10 +84,6 @@ func (r *replica) judge(s folder.Seen) (change, bool, error) {
 	if !r.stillThere(s) {
 		r.markDirty(s.Path, false)
 		return change{}, false, nil
-	}
-	view, err := r.st.View(s.Path)
-	if err != nil {
-		return change{}, false, err
 	}
 	c := change{seen: s, have: store.Have{Stat: storeStat(s.Stat), Racy: s.Racy}}
 	now := s.Value

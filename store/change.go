@@ -14,13 +14,15 @@ import (
 type change struct {
 	p        *Pool
 	b        *pebble.Batch
+	db       rows // what was there before
 	facts    facts
 	ownHeads bool
 	writers  int // how many had a number before
 
-	nodes   map[event.Path]*node
-	levels  [][]*node // by depth
-	reasons map[event.Path]Reason
+	nodes    map[event.Path]*node
+	levels   [][]*node // by depth
+	restated []*node   // whose items are to be written
+	reasons  map[event.Path]Reason
 
 	refs   map[ref]bool // true: to be written, false: to be deleted
 	stakes map[chunker.ID]*stake
@@ -56,12 +58,13 @@ type node struct {
 
 func newChange(p *Pool, b *pebble.Batch) *change {
 	return &change{
-		p: p, b: b, facts: p.latest, writers: p.writers.len(),
+		p: p, b: b, db: rows{r: p.db.pebble}, facts: p.latest, writers: p.writers.len(),
 		nodes: map[event.Path]*node{}, refs: map[ref]bool{}, fresh: map[string]bool{}, drift: map[event.Range]event.Sum{},
 	}
 }
 
 func (c *change) close() {
+	c.db.close()
 	if c.shares != nil {
 		_ = c.shares.Close() // read only, and its error was looked at
 	}
@@ -72,6 +75,9 @@ func (c *change) run(f func(*change) error) error {
 		return err
 	}
 	if err := c.settle(); err != nil {
+		return err
+	}
+	if err := c.restate(); err != nil {
 		return err
 	}
 	if err := c.settleRefs(); err != nil {
@@ -97,7 +103,7 @@ func (c *change) at(path event.Path) (*node, error) {
 		return n, nil
 	}
 	c.key = c.p.space.path(c.key[:0], tabTree, path)
-	row, err := get(c.p.db.pebble, c.key)
+	row, err := c.db.get(c.key)
 	if err != nil {
 		return nil, err
 	}
@@ -128,7 +134,7 @@ func (c *change) load(n *node) error {
 		return nil
 	}
 	c.key = c.p.space.path(c.key[:0], tabIndex, n.path)
-	row, err := get(c.p.db.pebble, c.key)
+	row, err := c.db.get(c.key)
 	if err != nil {
 		return err
 	}
@@ -212,9 +218,7 @@ func (c *change) settleNode(n *node) error {
 	if n.moved || (n.was.kids > 0) != (n.now.kids > 0) {
 		n.after = n.now.view()
 		c.count(n)
-		if err := c.restate(n); err != nil {
-			return err
-		}
+		c.restated = append(c.restated, n)
 		c.result.Paths = append(c.result.Paths, n.path)
 	}
 	if n.void && n.has && !agrees(n.have, n.after) {

@@ -2,6 +2,8 @@ package store
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/bwaklog/meerkat/chunker"
 	"github.com/bwaklog/meerkat/event"
@@ -80,7 +82,8 @@ func (c *change) commitIndex(tx Tx) error {
 			return err
 		}
 	}
-	for path, h := range tx.Put {
+	for _, path := range slices.SortedFunc(maps.Keys(tx.Put), comparePaths) {
+		h := tx.Put[path]
 		if _, err := event.ParsePath([]byte(path)); err != nil {
 			return err
 		}

@@ -1,7 +1,10 @@
 package store
 
 import (
+	"cmp"
 	"encoding/binary"
+	"maps"
+	"slices"
 
 	"github.com/bwaklog/meerkat/event"
 	"github.com/cockroachdb/pebble/v2"
@@ -74,12 +77,26 @@ func stateItem(path event.Path, s entry) []byte {
 	return i[:]
 }
 
-// restate puts the state of n in its place in the set. What it takes out is what the set holds, not what the tree row
+// restate writes the items of all nodes whose state moved, in the order in which they stand.
+func (c *change) restate() error {
+	keys := make(map[*node]event.Key, len(c.restated))
+	for _, n := range c.restated {
+		keys[n] = event.KeyOf(n.path)
+	}
+	slices.SortFunc(c.restated, func(a, b *node) int { return cmp.Compare(keys[a], keys[b]) })
+	for _, n := range c.restated {
+		if err := c.restateNode(keys[n], n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// restateNode puts the state of n in its place in the set. What it takes out is what the set holds, not what the tree row
 // says: so sums and items agree with each other even where the tree row was damaged.
-func (c *change) restate(n *node) error {
-	k := event.KeyOf(n.path)
+func (c *change) restateNode(k event.Key, n *node) error {
 	c.key = c.p.space.item(c.key[:0], k, n.path)
-	was, err := get(c.p.db.pebble, c.key)
+	was, err := c.db.get(c.key)
 	if err != nil {
 		return err
 	}
@@ -119,17 +136,21 @@ func difference(was, now []byte) (diff event.Sum, err error) {
 
 // settleRanges writes the sums that changed.
 func (c *change) settleRanges() error {
-	for r, diff := range c.drift {
-		if err := c.settleRange(r, diff); err != nil {
+	for _, r := range slices.SortedFunc(maps.Keys(c.drift), compareRanges) {
+		if err := c.settleRange(r, c.drift[r]); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+func compareRanges(a, b event.Range) int {
+	return cmp.Or(cmp.Compare(a.Depth, b.Depth), cmp.Compare(a.Prefix, b.Prefix))
+}
+
 func (c *change) settleRange(r event.Range, diff event.Sum) error {
 	key := c.p.space.sum(r)
-	row, err := get(c.p.db.pebble, key)
+	row, err := c.db.get(key)
 	if err != nil {
 		return err
 	}

@@ -94,7 +94,7 @@ func (c *change) settleNeed(n *node) error {
 }
 
 func (c *change) readNeed(key []byte) (needRow, error) {
-	raw, err := get(c.p.db.pebble, key)
+	raw, err := c.db.get(key)
 	if err == nil && raw == nil {
 		err = corrupt("a need without its row")
 	}
@@ -194,7 +194,7 @@ func (p *Pool) SetReasons(needs []Need) error {
 
 func (c *change) setReason(path event.Path, reason, message string) error {
 	key := c.p.space.path(nil, tabNeed, path)
-	raw, err := get(c.p.db.pebble, key)
+	raw, err := c.db.get(key)
 	if err != nil || raw == nil {
 		return err
 	}
@@ -235,7 +235,7 @@ func (p *Pool) ClearReasons(reason string) error {
 
 // clearReason looks again: the need may have changed since it was listed.
 func (c *change) clearReason(path event.Path, reason string) error {
-	raw, err := get(c.p.db.pebble, c.p.space.path(nil, tabNeed, path))
+	raw, err := c.db.get(c.p.space.path(nil, tabNeed, path))
 	if err != nil || raw == nil {
 		return err
 	}
