@@ -2,7 +2,6 @@ package node
 
 import (
 	"hash/maphash"
-	"time"
 
 	"github.com/bwaklog/meerkat/chunker"
 	"github.com/bwaklog/meerkat/event"
@@ -23,14 +22,13 @@ func (r *replica) hadOnce(p event.Path, content chunker.ID) (bool, error) {
 	if a == nil {
 		a = &ancestors{seed: maphash.MakeSeed(), read: map[event.Writer]uint64{}, all: map[uint64]struct{}{}}
 	}
-	leaves, err := r.leavesAfter(a.read, "", time.Time{})
-	if err != nil {
-		return false, err
-	}
-	for _, l := range leaves {
+	err := r.eachLeaf(a.read, logQuery{}, func(l event.Leaf) {
 		if l.Event.Value.Live() {
 			a.all[a.key(l.Event.Path, l.Event.Value.Content())] = struct{}{}
 		}
+	})
+	if err != nil {
+		return false, err
 	}
 	r.past = a
 	_, ok := a.all[a.key(p, content)]

@@ -3,11 +3,11 @@ package node
 import (
 	"cmp"
 	"context"
+	"errors"
 	"path"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
@@ -144,25 +144,25 @@ type loser struct {
 
 // learnLosers reads the logs once for all copies.
 func (r *replica) learnLosers() {
-	leaves, err := r.leavesAfter(map[event.Writer]uint64{}, "", time.Time{})
-	if err != nil {
-		r.log.Warn("look for losing edits", "err", err)
-		return
-	}
 	copies := map[event.Path]bool{}
-	for _, l := range leaves {
-		if event.IsConflictName(l.Event.Path) {
-			copies[l.Event.Path] = true
+	beside := map[event.Path]bool{} // the directories where they are
+	err := r.eachLeaf(map[event.Writer]uint64{}, logQuery{}, func(l event.Leaf) {
+		if p := l.Event.Path; event.IsConflictName(p) {
+			copies[p], beside[p.Dir()] = true, true
 		}
-	}
+	})
 	found := map[event.Path]loser{}
-	for _, l := range leaves {
-		if !l.Event.Value.Live() {
-			continue
+	err = errors.Join(err, r.eachLeaf(map[event.Writer]uint64{}, logQuery{}, func(l event.Leaf) {
+		if !l.Event.Value.Live() || !beside[l.Event.Path.Dir()] {
+			return
 		}
 		if at := event.ConflictName(l.Event.Path, l); copies[at] {
 			found[at] = loser{l.Dot.Writer.Node, l.Event.HLC}
 		}
+	}))
+	if err != nil {
+		r.log.Warn("look for losing edits", "err", err)
+		return
 	}
 	r.care.mu.Lock()
 	r.care.losers = found

@@ -1,10 +1,7 @@
 package node
 
 import (
-	"cmp"
 	"context"
-	"slices"
-	"time"
 
 	"github.com/bwaklog/meerkat/event"
 )
@@ -14,7 +11,7 @@ import (
 func (r *replica) history(ctx context.Context, req LogRequest, yield func(ChangeInfo) error) error {
 	seen := map[event.Writer]uint64{}
 	for {
-		leaves, err := r.leavesAfter(seen, event.Path(req.Path), req.Since)
+		leaves, err := r.leavesAfter(seen, logQuery{under: event.Path(req.Path), since: req.Since})
 		if err != nil {
 			return err
 		}
@@ -27,46 +24,6 @@ func (r *replica) history(ctx context.Context, req LogRequest, yield func(Change
 			return nil
 		}
 	}
-}
-
-// leavesAfter reads all logs behind seen, moves seen on, and orders what it
-// found by time.
-func (r *replica) leavesAfter(seen map[event.Writer]uint64, under event.Path, since time.Time) ([]event.Leaf, error) {
-	var out []event.Leaf
-	for _, h := range r.st.Heads() {
-		for seen[h.Writer] < h.Seq {
-			raws, err := r.st.After(h.Writer, seen[h.Writer], 1<<20)
-			if err != nil {
-				return nil, err
-			}
-			if len(raws) == 0 {
-				break
-			}
-			for _, raw := range raws {
-				s, err := event.OpenSegment(r.id, raw)
-				if err != nil {
-					return nil, err
-				}
-				out = selectLeaves(out, s, seen[h.Writer], under, since)
-				seen[h.Writer] = s.Last()
-			}
-		}
-	}
-	slices.SortStableFunc(out, func(a, b event.Leaf) int { return cmp.Compare(a.Event.HLC, b.Event.HLC) })
-	return out, nil
-}
-
-func selectLeaves(out []event.Leaf, s event.Segment, after uint64, under event.Path, since time.Time) []event.Leaf {
-	for _, l := range s.Leaves {
-		p := l.Event.Path
-		if l.Raw == nil || l.Dot.Seq <= after || l.Event.HLC.Time().Before(since) {
-			continue
-		}
-		if under == "" || p == under || p.Under(under) {
-			out = append(out, l)
-		}
-	}
-	return out
 }
 
 func (r *replica) changeInfo(l event.Leaf) ChangeInfo {

@@ -75,7 +75,7 @@ func (n *Node) pickPath(name, path string) (*replica, event.Path, error) {
 
 // versions lists what stood at p and below, the newest first.
 func (r *replica) versions(ctx context.Context, p event.Path) ([]version, error) {
-	leaves, err := r.leavesAfter(map[event.Writer]uint64{}, p, time.Time{})
+	leaves, err := r.leavesAfter(map[event.Writer]uint64{}, logQuery{under: p})
 	if err != nil {
 		return nil, err
 	}

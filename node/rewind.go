@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
@@ -76,25 +75,29 @@ func (r *replica) anybody(name string) (peer.ID, error) {
 
 // undos decides what becomes of each path that by changed.
 func (r *replica) undos(ctx context.Context, by peer.ID, q RewindRequest) ([]undo, error) {
-	leaves, err := r.leavesAfter(map[event.Writer]uint64{}, "", time.Time{})
-	if err != nil {
-		return nil, err
-	}
 	bad := func(l event.Leaf) bool {
 		t := l.Event.HLC.Time()
 		return l.Dot.Writer.Node == by && !t.Before(q.Since) && (q.Until.IsZero() || !t.After(q.Until))
 	}
-	paths := map[event.Path][]event.Leaf{}
 	hit := map[event.Path]bool{}
+	err := r.eachLeaf(map[event.Writer]uint64{}, logQuery{by: by, since: q.Since}, func(l event.Leaf) {
+		if bad(l) {
+			hit[l.Event.Path] = true
+		}
+	})
+	if err != nil || len(hit) == 0 {
+		return nil, err
+	}
+	leaves, err := r.leavesAfter(map[event.Writer]uint64{}, logQuery{paths: hit})
+	if err != nil {
+		return nil, err
+	}
+	paths := map[event.Path][]event.Leaf{}
 	for _, l := range leaves { // in the order of time
 		paths[l.Event.Path] = append(paths[l.Event.Path], l)
-		hit[l.Event.Path] = hit[l.Event.Path] || bad(l)
 	}
 	var out []undo
 	for p := range hit {
-		if !hit[p] {
-			continue
-		}
 		u, err := r.undo(p, paths[p], bad)
 		if err != nil {
 			return nil, err

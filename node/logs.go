@@ -1,0 +1,82 @@
+package node
+
+import (
+	"bytes"
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/bwaklog/meerkat/event"
+)
+
+const readLog = 1 << 20 // bytes of a log that are read at once
+
+// logQuery selects events of the logs. The zero value selects all.
+type logQuery struct {
+	under event.Path          // at this path or below it
+	since time.Time           // not before
+	by    peer.ID             // of this node alone
+	paths map[event.Path]bool // at one of these
+}
+
+func (q logQuery) wants(l event.Leaf) bool {
+	p := l.Event.Path
+	return (q.under == "" || p == q.under || p.Under(q.under)) && (q.paths == nil || q.paths[p]) && !l.Event.HLC.Time().Before(q.since)
+}
+
+// skips reports whether no event of a raw segment can be selected: an event
+// bears its path as it is, so a segment without those bytes need not be taken
+// apart, which costs a hundred times as much as looking for them.
+func (q logQuery) skips(raw []byte) bool {
+	return q.under != "" && !bytes.Contains(raw, []byte(q.under))
+}
+
+// eachLeaf gives f the events behind seen that q selects, log by log, and moves
+// seen on. It holds no more of the logs at once than it reads at once.
+func (r *replica) eachLeaf(seen map[event.Writer]uint64, q logQuery, f func(event.Leaf)) error {
+	for _, h := range r.st.Heads() {
+		if q.by != "" && h.Writer.Node != q.by {
+			continue
+		}
+		if err := r.eachOf(h, seen, q, f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *replica) eachOf(h event.Head, seen map[event.Writer]uint64, q logQuery, f func(event.Leaf)) error {
+	w := h.Writer
+	for from := seen[w]; seen[w] < h.Seq; { // from stays: a branch of a fork may begin behind what was read
+		raws, err := r.st.After(w, seen[w], readLog)
+		if err != nil || len(raws) == 0 {
+			return err
+		}
+		for i, raw := range raws {
+			if q.skips(raw) && i < len(raws)-1 {
+				continue // the last of them says how far they went
+			}
+			s, err := event.OpenSegment(r.id, raw)
+			if err != nil {
+				return err
+			}
+			for _, l := range s.Leaves {
+				if l.Raw != nil && l.Dot.Seq > from && q.wants(l) {
+					f(l)
+				}
+			}
+			seen[w] = max(seen[w], s.Last())
+		}
+	}
+	return nil
+}
+
+// leavesAfter are the events of [replica.eachLeaf], ordered by time.
+func (r *replica) leavesAfter(seen map[event.Writer]uint64, q logQuery) ([]event.Leaf, error) {
+	var out []event.Leaf
+	err := r.eachLeaf(seen, q, func(l event.Leaf) { out = append(out, l) })
+	slices.SortStableFunc(out, func(a, b event.Leaf) int { return cmp.Compare(a.Event.HLC, b.Event.HLC) })
+	return out, err
+}

@@ -1,0 +1,112 @@
+package node
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/bwaklog/meerkat/event"
+	"github.com/bwaklog/meerkat/pool"
+	"github.com/bwaklog/meerkat/store"
+)
+
+// openLogs is a replica that has nothing but a store, and a way to write its
+// log; each call makes one segment or more.
+func openLogs(t *testing.T) (*replica, func(...event.Path)) {
+	t.Helper()
+	key, self := testKey(t, 1)
+	now := event.HLC(1_700_000_000_000 << 16)
+	genesis, err := pool.Found(key, "home", "a", now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	roster, err := pool.NewRoster([]pool.Record{genesis})
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := roster.ID()
+	db, err := store.Open(store.Config{Dir: "state", FS: vfs.NewMem()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	st, err := db.Pool(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := st.AddRecords([]pool.Record{genesis}); err != nil {
+		t.Fatal(err)
+	}
+	head := event.Head{Writer: event.Writer{Node: self, Epoch: 1}}
+	return &replica{id: id, st: st}, func(paths ...event.Path) {
+		t.Helper()
+		var drafts []event.Event
+		for _, p := range paths {
+			now += 1 << 16
+			v := event.Value{Kind: event.Dir, Mode: 0o755}
+			drafts = append(drafts, event.Change(p, event.Known{}, v, now))
+		}
+		segs, err := event.Seal(key, id, head, nil, drafts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := st.Append(segs...); err != nil {
+			t.Fatal(err)
+		}
+		head = segs[len(segs)-1].Head()
+	}
+}
+
+// What a query selects is what one that reads everything would have found,
+// whether the segments that cannot matter are passed over or not.
+func TestLogQueriesSkipNothingThatMatters(t *testing.T) {
+	r, say := openLogs(t)
+	say("a/one", "a/two", "b/one")
+	for i := range 300 {
+		say(event.Path(fmt.Sprintf("many/%04d", i)))
+	}
+	say("a/one")
+	say("ab/one")
+	say("b/last")
+	all := map[event.Path]int{}
+	if err := r.eachLeaf(map[event.Writer]uint64{}, logQuery{}, func(l event.Leaf) { all[l.Event.Path]++ }); err != nil {
+		t.Fatal(err)
+	}
+	if len(all) != 305 || all["a/one"] != 2 {
+		t.Fatalf("%d paths, %d events of a/one; want 305 and 2", len(all), all["a/one"])
+	}
+	for _, under := range []event.Path{"a", "a/one", "ab", "b/last", "many/0299", "nothing", "one"} {
+		want := map[event.Path]int{}
+		for p, n := range all {
+			if p == under || p.Under(under) {
+				want[p] = n
+			}
+		}
+		seen, got := map[event.Writer]uint64{}, map[event.Path]int{}
+		leaves, err := r.leavesAfter(seen, logQuery{under: under})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, l := range leaves {
+			got[l.Event.Path]++
+		}
+		if !maps.Equal(got, want) {
+			t.Errorf("under %q: %v, want %v", under, got, want)
+		}
+		if !slices.IsSortedFunc(leaves, func(a, b event.Leaf) int { return int(a.Event.HLC>>16) - int(b.Event.HLC>>16) }) {
+			t.Errorf("under %q: not in the order of time", under)
+		}
+		say("a/one") // and only what is new comes again
+		all["a/one"]++
+		if leaves, err = r.leavesAfter(seen, logQuery{}); err != nil || len(leaves) != 1 {
+			t.Errorf("under %q: then %d events, %v; want the one that is new", under, len(leaves), err)
+		}
+	}
+}
