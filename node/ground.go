@@ -23,6 +23,8 @@ type Ground struct {
 	// Rescan, where it is not 0, is how often everything is looked at instead of
 	// asking the kernel what changes.
 	Rescan time.Duration
+	// Burial says when tombstones are collected.
+	Burial Burial
 }
 
 func (g Ground) host(c hostConfig) (host.Host, error) {

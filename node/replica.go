@@ -166,6 +166,7 @@ func (r *replica) loops(ctx context.Context, found evidence) error {
 	g.Go(func() error { return r.reportLoop(ctx) })
 	g.Go(func() error { return r.pruneLoop(ctx) })
 	g.Go(func() error { return r.scrubLoop(ctx) })
+	g.Go(func() error { return r.collectLoop(ctx) })
 	return g.Wait()
 }
 

@@ -112,6 +112,9 @@ func (c *change) at(path event.Path) (*node, error) {
 		if n.was, err = c.p.writers.readEntry(row); err != nil {
 			return nil, err
 		}
+		if err := c.p.revive(c.p.db.pebble, &n.was); err != nil {
+			return nil, err
+		}
 	}
 	n.before, n.now = n.was.view(), n.was
 	c.nodes[path] = n
@@ -140,6 +143,10 @@ func (c *change) load(n *node) error {
 	}
 	n.loaded, n.haveRow = true, row
 	if row == nil {
+		if n.was.collected {
+			n.had, n.old = true, cleared(n.before)
+			n.has, n.have = true, n.old
+		}
 		return nil
 	}
 	h, current, err := c.p.writers.readHave(row)
@@ -215,7 +222,8 @@ func (c *change) settleNode(n *node) error {
 		return err
 	}
 	n.after = n.before
-	if n.moved || (n.was.kids > 0) != (n.now.kids > 0) {
+	n.wake()
+	if n.moved || (n.was.kids > 0) != (n.now.kids > 0) || n.was.collected != n.now.collected {
 		n.after = n.now.view()
 		c.count(n)
 		c.restated = append(c.restated, n)
@@ -315,7 +323,7 @@ func (c *change) mark(key []byte, set bool) error {
 func (c *change) writeHave(n *node) error {
 	c.moveRefs(n)
 	c.key = c.p.space.path(c.key[:0], tabIndex, n.path)
-	if !n.has {
+	if !n.has || n.now.collected {
 		if n.haveRow == nil {
 			return nil
 		}

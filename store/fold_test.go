@@ -14,18 +14,23 @@ type model struct {
 	index   map[event.Path]store.Have
 	reasons map[event.Path]string
 	heads   map[event.Writer]uint64
+	gone    map[event.Path]bool // collected
 }
 
 func newModel() *model {
 	return &model{
 		states: map[event.Path]event.State{}, index: map[event.Path]store.Have{},
 		reasons: map[event.Path]string{}, heads: map[event.Writer]uint64{},
+		gone: map[event.Path]bool{},
 	}
 }
 
 func (m *model) append(s event.Segment) {
 	for _, l := range s.Leaves {
-		m.states[l.Event.Path], _ = m.states[l.Event.Path].Add(l)
+		moved := false
+		if m.states[l.Event.Path], moved = m.states[l.Event.Path].Add(l); moved {
+			delete(m.gone, l.Event.Path)
+		}
 	}
 	m.heads[s.Writer] = s.Last()
 }
@@ -59,6 +64,33 @@ func (m *model) agrees(p event.Path) bool {
 		return ok && v.Kind == event.Tomb
 	}
 	return h.Known.Value.Same(v)
+}
+
+// collect notes what may be collected where all events before a time are known to all.
+func (m *model) collect(before event.HLC) {
+	needs := m.needs()
+	for p, s := range m.states {
+		v, h := m.view(p), m.index[p]
+		_, need := needs[p]
+		old := !slices.ContainsFunc(s.Live, func(l event.Leaf) bool { return l.Event.HLC >= before })
+		if old && !v.Value.Live() && !m.kids(p) && !need && m.agrees(p) && bare(h) && len(s.Witness) == 0 {
+			m.gone[p] = true
+		}
+	}
+}
+
+func bare(h store.Have) bool {
+	return !h.Known.Value.Live() && h.Stat == (store.Stat{}) && !h.Racy
+}
+
+// wake takes back what is no tombstone any more, or not alone.
+func (m *model) wake() {
+	for p := range m.gone {
+		h, ok := m.index[p]
+		if m.kids(p) || !ok || !bare(h) {
+			delete(m.gone, p)
+		}
+	}
 }
 
 // settle moves the rows of the index along with the tree, where they agree with it.
@@ -113,7 +145,7 @@ func (m *model) stats() store.Stats {
 		if v.Live() {
 			live.Add(v.Entry(p))
 		}
-		if st, ok := m.states[p]; ok {
+		if st, ok := m.states[p]; ok && !m.gone[p] {
 			s.State.Add(st.Item(p))
 		}
 	}

@@ -41,8 +41,15 @@ func (p *Pool) haveAt(path event.Path) (Have, bool, error) {
 
 func (p *Pool) haveFrom(r pebble.Reader, path event.Path) (h Have, ok bool, err error) {
 	row, err := get(r, p.space.path(nil, tabIndex, path))
-	if err != nil || row == nil {
+	if err != nil {
 		return Have{}, false, err
+	}
+	if row == nil {
+		e, err := p.entryFrom(r, path)
+		if err != nil || !e.collected {
+			return Have{}, false, err
+		}
+		return cleared(e.view()), true, nil
 	}
 	h, current, err := p.writers.readHave(row)
 	if err != nil || !current {
@@ -56,8 +63,8 @@ func (p *Pool) haveFrom(r pebble.Reader, path event.Path) (h Have, ok bool, err 
 	return h, true, nil
 }
 
-// HaveDir calls yield for each direct child of dir ("" is the top) that the index knows, deletions as well, in the
-// order of the names' bytes, until yield returns false. It is for scanning and therefore cheap: of Known only the Value is filled
+// HaveDir calls yield for each direct child of dir ("" is the top) that the index knows, deletions as well unless
+// they were collected, in the order of the names' bytes, until yield returns false. It is for scanning and therefore cheap: of Known only the Value is filled
 // in, and of that not Chunks; [Pool.Have] has the rest. Yield may call the pool.
 func (p *Pool) HaveDir(dir event.Path, yield func(name string, h Have) bool) error {
 	if err := p.db.gate.enter(); err != nil {

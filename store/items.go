@@ -68,9 +68,9 @@ func ranges(k event.Key, f func(event.Range)) {
 	}
 }
 
-// stateItem is what the set holds for a path; nil: nothing.
+// stateItem is what the set holds for a path; nil: nothing, for nothing is known or it was collected.
 func stateItem(path event.Path, s entry) []byte {
-	if !s.known() {
+	if !s.known() || s.collected {
 		return nil
 	}
 	i := s.state.Item(path)

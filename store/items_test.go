@@ -18,6 +18,9 @@ import (
 // items are those that follow from the states of the paths.
 func (m *model) items() (items []event.Item) {
 	for p, s := range m.states {
+		if m.gone[p] {
+			continue
+		}
 		items = append(items, event.Item{Key: event.KeyOf(p), Hash: s.Item(p)})
 	}
 	slices.SortFunc(items, func(a, b event.Item) int {

@@ -1,6 +1,8 @@
 package store_test
 
 import (
+	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -125,6 +127,9 @@ func (w *world) deliverOne(r *rapid.T, s event.Segment) {
 // row is a row for the index: what the tree wants, or whatever a scan may have found.
 func (w *world) row(r *rapid.T, p event.Path) store.Have {
 	w.inode++
+	if v := w.model.view(p); !v.Value.Live() && rapid.Bool().Draw(r, "clear") {
+		return store.Have{Known: v.Known()}
+	}
 	if rapid.Bool().Draw(r, "apply") {
 		h := have(w.inode, w.model.view(p).Value)
 		h.Known = w.model.view(p).Known()
@@ -180,6 +185,7 @@ func (w *world) restart(r *rapid.T) {
 
 func (w *world) check(r *rapid.T) {
 	w.model.settle()
+	w.model.wake()
 	w.checkViews(r)
 	w.checkIndex(r)
 	if diff := cmp.Diff(w.model.stats(), w.pool.Stats(), cmp.Comparer(func(a, b event.Sum) bool { return a == b })); diff != "" {
@@ -224,10 +230,11 @@ func (w *world) checkViews(r *rapid.T) {
 		if _, said := w.model.states[p]; !said && !want.Value.Live() {
 			continue
 		}
-		if diff := cmp.Diff(want, got[p], sameBytes); diff != "" {
+		if diff := cmp.Diff(want, got[p], sameBytes); diff != "" && !w.model.gone[p] {
 			r.Fatalf("view of %s (-want +got):\n%s", p, diff)
 		}
 		delete(got, p)
+		w.checkOne(r, p, want)
 		if want.Implied || len(want.Losers) > 0 {
 			unsettled = append(unsettled, p)
 		}
@@ -239,6 +246,34 @@ func (w *world) checkViews(r *rapid.T) {
 	if !slices.Equal(now, unsettled) {
 		r.Fatalf("Unsettled = %v, want %v", now, unsettled)
 	}
+}
+
+// checkOne asks for p alone: what was collected is told as if it were not.
+func (w *world) checkOne(r *rapid.T, p event.Path, want event.View) {
+	got, err := w.pool.View(p)
+	if diff := cmp.Diff(want, got, sameBytes); err != nil || diff != "" {
+		r.Fatalf("View(%s): %v (-want +got):\n%s", p, err, diff)
+	}
+	s, err := w.pool.State(p)
+	if err != nil || !bytes.Equal(s.Encode(), w.model.states[p].Encode()) {
+		r.Fatalf("State(%s) = %+v, %v, want %+v", p, s, err, w.model.states[p])
+	}
+}
+
+// collect collects what is older than some moment, all members having all that is here.
+func (w *world) collect(r *rapid.T) {
+	before := w.c.now()
+	if rapid.Bool().Draw(r, "some") {
+		before -= event.HLC(rapid.Uint64Range(0, 20).Draw(r, "younger")) << 16
+	}
+	known := event.Vector{}
+	for wr, seq := range w.model.heads {
+		known[wr] = seq
+	}
+	if _, _, err := w.pool.Collect(context.Background(), store.Ripe{Before: before, Known: known}); err != nil {
+		r.Fatalf("Collect: %v", err)
+	}
+	w.model.collect(before)
 }
 
 // sameBytes takes an empty slice or map for a nil one.
@@ -329,7 +364,7 @@ func TestStoreIsItsModel(t *testing.T) {
 		w.pool = enter(t, w.db, w.c)
 		r.Repeat(map[string]func(*rapid.T){
 			"write": w.write, "deliver": w.deliver, "next": w.next, "commit": w.commit,
-			"reason": w.reason, "restart": w.restart, "": w.check,
+			"reason": w.reason, "restart": w.restart, "collect": w.collect, "": w.check,
 		})
 	})
 }

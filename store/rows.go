@@ -13,6 +13,10 @@ type entry struct {
 	kids      uint64 // live children
 	unsettled bool   // there is a row in the table of that name
 	needs     bool   // likewise
+
+	// collected: the row holds no state, only dots, those of the events that live in it; see Pool.Collect.
+	collected bool
+	dots      []event.Dot
 }
 
 const (
@@ -20,16 +24,22 @@ const (
 	entryNeed
 	entryKids
 	entryState
-	entrySingle // one live event, no witness, and covered is its ctx: only the event is stored
-	entryFlags  = entrySingle<<1 - 1
+	entrySingle    // one live event, no witness, and covered is its ctx: only the event is stored
+	entryCollected // a tombstone that is no part of the set of states: only its dots are stored
+	entryFlags     = entryCollected<<1 - 1
 )
 
 func (e entry) known() bool { return len(e.state.Live) > 0 || len(e.state.Covered) > 0 }
-func (e entry) empty() bool { return !e.known() && e.kids == 0 && !e.unsettled && !e.needs }
+func (e entry) empty() bool {
+	return !e.known() && e.kids == 0 && !e.unsettled && !e.needs && !e.collected
+}
 
 func (e entry) view() event.View { return e.state.View(e.kids > 0) }
 
 func (e entry) flags() byte {
+	if e.collected {
+		return entryCollected
+	}
 	var f byte
 	if e.unsettled {
 		f |= entryUnsettled
@@ -60,6 +70,8 @@ func (ws *writers) appendEntry(b []byte, e entry) []byte {
 		b = binary.AppendUvarint(b, e.kids)
 	}
 	switch {
+	case f&entryCollected != 0:
+		return ws.appendDots(b, e.state.Live)
 	case f&entrySingle != 0:
 		return append(ws.appendDot(b, e.state.Live[0].Dot), e.state.Live[0].Raw...)
 	case f&entryState != 0:
@@ -68,6 +80,24 @@ func (ws *writers) appendEntry(b []byte, e entry) []byte {
 		b = ws.appendVector(b, e.state.Covered)
 	}
 	return b
+}
+
+func (ws *writers) appendDots(b []byte, ls []event.Leaf) []byte {
+	b = binary.AppendUvarint(b, uint64(len(ls)))
+	for _, l := range ls {
+		b = ws.appendDot(b, l.Dot)
+	}
+	return b
+}
+
+func (ws *writers) readDots(r *reader, e *entry) {
+	e.collected = true
+	for range r.count(2) {
+		e.dots = append(e.dots, ws.readDot(r))
+	}
+	if len(e.dots) == 0 {
+		r.fail()
+	}
 }
 
 func (ws *writers) appendLeaves(b []byte, ls []event.Leaf) []byte {
@@ -83,7 +113,7 @@ func (ws *writers) readEntry(row []byte) (entry, error) {
 	r := &reader{b: row}
 	f := r.byte()
 	e := entry{unsettled: f&entryUnsettled != 0, needs: f&entryNeed != 0}
-	if f&^entryFlags != 0 {
+	if f&^entryFlags != 0 || f&entryCollected != 0 && f != entryCollected {
 		r.fail()
 	}
 	if f&entryKids != 0 {
@@ -91,6 +121,8 @@ func (ws *writers) readEntry(row []byte) (entry, error) {
 	}
 	var err error
 	switch {
+	case f&entryCollected != 0:
+		ws.readDots(r, &e)
 	case f&entrySingle != 0:
 		err = ws.readSingle(r, &e)
 	case f&entryState != 0:

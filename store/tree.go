@@ -39,11 +39,15 @@ func (p *Pool) entryFrom(r pebble.Reader, path event.Path) (entry, error) {
 	if err != nil || row == nil {
 		return entry{}, err
 	}
-	return p.writers.readEntry(row)
+	e, err := p.writers.readEntry(row)
+	if err == nil {
+		err = p.revive(r, &e)
+	}
+	return e, err
 }
 
-// Tree calls yield for every path of which anything is known, tombstones as well, each directory before what is below
-// it, until yield returns false. It sees the tree as it was when it began. Yield may call the pool.
+// Tree calls yield for every path of which anything is known, tombstones as well unless they were collected, each directory
+// before what is below it, until yield returns false. It sees the tree as it was when it began. Yield may call the pool.
 func (p *Pool) Tree(yield func(event.Path, event.View) bool) error {
 	return p.treeRows(p.space.table(nil, tabTree), all, yield)
 }

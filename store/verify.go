@@ -170,7 +170,15 @@ func (a *audit) treeRow(it *pebble.Iterator) error {
 	if err != nil {
 		return a.set(path, noteLost, bytes.Clone(it.Key()), nil)
 	}
-	e.kids = a.kids[path]
+	if e.collected && a.kids[path] == 0 {
+		return a.collected(path, e)
+	}
+	if err := a.p.revive(a.r, &e); isDamage(err) {
+		return a.set(path, noteLost, bytes.Clone(it.Key()), nil)
+	} else if err != nil {
+		return err
+	}
+	e.collected, e.kids = false, a.kids[path]
 	delete(a.kids, path)
 	return a.entry(path, row, e)
 }

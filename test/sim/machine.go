@@ -44,6 +44,7 @@ type Machine struct {
 
 	run *process // nil: it is off
 
+	burial    node.Burial
 	peers     []string // addresses that are always tried: there is no discovery here
 	forgetful bool     // it has lost its state once
 }
@@ -89,7 +90,7 @@ func (m *Machine) Start() error {
 		Home: h, Log: m.log, DHT: "off", MDNS: "off", Relay: "off", Name: m.Name,
 		Listen: []string{"/ip4/127.0.0.1/udp/0/quic-v1"}, // not used: Ground.Host listens
 		Peers:  m.peers,
-		Ground: node.Ground{Host: m.host, Disk: p.disk, Rescan: rescan},
+		Ground: node.Ground{Host: m.host, Disk: p.disk, Rescan: rescan, Burial: m.burial},
 	})
 	if err != nil {
 		return errors.Join(err, h.Close())

@@ -59,6 +59,7 @@ func play(t *testing.T, seed uint64) {
 	on := func(kind string) bool { return os.Getenv("MEERKAT_SIM_WITHOUT_"+kind) == "" }
 	p.Faults = sim.Faults{
 		Network: on("NETWORK"), Stops: on("STOPS"), Crashes: on("CRASHES"), Midway: on("MIDWAY"), Late: on("LATE"), Losses: on("LOSSES"),
+		Early: on("EARLY") && seed%2 == 0,
 	}
 	synctest.Test(t, func(t *testing.T) {
 		if err := sim.Live(p, base); err != nil {

@@ -22,6 +22,7 @@ type Faults struct {
 	Midway  bool // edits in the middle of a change that the node makes
 	Losses  bool // a state's disk is lost in a power cut
 	Late    bool // members join later, with files of their own
+	Early   bool // tombstones are collected when they are a minute old, and members that were silent for two are not waited for
 }
 
 // Plan says what a history is made of. All else follows from its seed.
@@ -71,6 +72,9 @@ func newWorld(p Plan, base string) *World {
 		w.machines = append(w.machines, NewMachine(i, base, w.net, p.Log))
 	}
 	for _, m := range w.machines {
+		if p.Faults.Early {
+			m.burial = node.Burial{Keep: time.Minute, Lapse: 2 * time.Minute, Every: 5 * time.Second}
+		}
 		for _, o := range w.machines {
 			if o != m {
 				m.peers = append(m.peers, o.listens())
