@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
@@ -199,6 +200,7 @@ func (r *replica) tell(segs []event.Segment) {
 		for _, l := range s.Leaves {
 			if l.Event.HLC != 0 {
 				r.clock.Observe(l.Event.HLC)
+				r.delivered(time.Since(l.Event.HLC.Time()))
 			}
 			kind := "file.changed"
 			if !l.Event.Value.Live() {

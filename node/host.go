@@ -25,6 +25,7 @@ import (
 	mux "github.com/libp2p/go-yamux/v5"
 	ma "github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // DefaultPort is where a node listens for TCP and QUIC unless it is told
@@ -39,6 +40,7 @@ type hostConfig struct {
 	portMap bool // ask the router to let strangers in
 	gater   connmgr.ConnectionGater
 	fellow  func(peer.ID) bool // a member of some pool; nil: nobody is
+	metrics prometheus.Registerer
 }
 
 // newHost makes the libp2p host of a node: TCP with TLS 1.3 and QUIC, nothing
@@ -51,7 +53,7 @@ func newHost(c hostConfig) (host.Host, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connection manager: %w", err)
 	}
-	rm, err := newResources()
+	rm, err := newResources(c.metrics != nil)
 	if err != nil {
 		return nil, fmt.Errorf("resource manager: %w", err)
 	}
@@ -60,7 +62,7 @@ func newHost(c hostConfig) (host.Host, error) {
 		libp2p.AddrsFactory(own.Correct),
 		libp2p.Identity(c.key),
 		libp2p.UserAgent("meerkat/" + Version),
-		libp2p.DisableMetrics(),
+		metricsOption(c.metrics),
 		libp2p.ListenAddrStrings(c.listen...),
 		libp2p.Transport(tcp.NewTCPTransport),
 		libp2p.Transport(quic.NewTransport),
@@ -89,6 +91,13 @@ func newHost(c hostConfig) (host.Host, error) {
 	}
 	own.of(h)
 	return h, nil
+}
+
+func metricsOption(r prometheus.Registerer) libp2p.Option {
+	if r == nil {
+		return libp2p.DisableMetrics()
+	}
+	return libp2p.PrometheusRegisterer(r)
 }
 
 func (c hostConfig) knows(p peer.ID) bool { return c.fellow != nil && c.fellow(p) }
@@ -207,7 +216,7 @@ func isRelayed(a ma.Multiaddr) bool {
 
 // newResources is libp2p's own limiter scaled to this machine. One office
 // behind one address may hold 64 connections instead of 8.
-func newResources() (network.ResourceManager, error) {
+func newResources(metrics bool) (network.ResourceManager, error) {
 	limits := rcmgr.DefaultLimits
 	libp2p.SetDefaultServiceLimits(&limits)
 	// Links are probed by pings, and people ping as well.
@@ -216,6 +225,9 @@ func newResources() (network.ResourceManager, error) {
 	limits.AddProtocolPeerLimit(ping.ID, pings, rcmgr.BaseLimitIncrease{})
 	perAddr := []rcmgr.ConnLimitPerSubnet{{PrefixLength: 32, ConnCount: 64}}
 	perNet6 := []rcmgr.ConnLimitPerSubnet{{PrefixLength: 56, ConnCount: 64}}
-	return rcmgr.NewResourceManager(rcmgr.NewFixedLimiter(limits.AutoScale()),
-		rcmgr.WithLimitPerSubnet(perAddr, perNet6), rcmgr.WithMetricsDisabled())
+	opts := []rcmgr.Option{rcmgr.WithLimitPerSubnet(perAddr, perNet6)}
+	if !metrics {
+		opts = append(opts, rcmgr.WithMetricsDisabled())
+	}
+	return rcmgr.NewResourceManager(rcmgr.NewFixedLimiter(limits.AutoScale()), opts...)
 }

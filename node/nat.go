@@ -32,7 +32,8 @@ type surroundings struct {
 // hostConfig derives from the settings how the host listens.
 func (n *Node) hostConfig() hostConfig {
 	return hostConfig{
-		key: n.home.Key(), listen: n.conf.Listen,
+		metrics: n.conf.Metrics,
+		key:     n.home.Key(), listen: n.conf.Listen,
 		public: n.takenForPublic(), portMap: mapsPorts(n.conf.Listen), gater: n.conduct, fellow: n.fellow,
 	}
 }

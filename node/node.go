@@ -17,6 +17,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/time/rate"
 
@@ -46,6 +47,9 @@ type Config struct {
 	Relay     string // "auto", "on" or "off"
 	Name      string
 	Ground    Ground
+
+	Metrics   prometheus.Registerer // takes libp2p's metrics; nil: none are kept
+	Delivered func(time.Duration)   // told of each event that arrives, and its age; must not block; may be nil
 }
 
 func (c Config) withDefaults() Config {
@@ -54,6 +58,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.MDNS == "" {
 		c.MDNS = "on"
+	}
+	if c.Delivered == nil {
+		c.Delivered = func(time.Duration) {}
 	}
 	return c
 }

@@ -56,11 +56,12 @@ type replica struct {
 	began      time.Time   // of this run
 	licence    licence
 
-	ground  Ground
-	opened  chan struct{} // closed once fold is set
-	closing sync.RWMutex  // held for reading while others read from the folder
-	closed  bool
-	watcher *folder.Watcher
+	ground    Ground
+	delivered func(time.Duration) // told of each event that arrives, and its age
+	opened    chan struct{}       // closed once fold is set
+	closing   sync.RWMutex        // held for reading while others read from the folder
+	closed    bool
+	watcher   *folder.Watcher
 
 	scanNow, applyNow, reportNow, pruneNow, mendNow, fateNow nudge
 
@@ -132,6 +133,7 @@ func (n *Node) newReplica(id event.PoolID, dir string, st *store.Pool) *replica 
 		again:      n.admit.AskAgain, expel: n.expel,
 		rosterNews: n.heirs.poke.poke, elders: n.eldersOf(id),
 		stateDir: n.home.StateDir(), began: time.Now(), licence: newLicence(), ground: n.conf.Ground,
+		delivered: n.conf.Delivered,
 	}
 }
 

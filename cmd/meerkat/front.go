@@ -8,6 +8,7 @@ import (
 	"syscall"
 
 	"github.com/bwaklog/meerkat/control"
+	"github.com/bwaklog/meerkat/control/metrics"
 	"github.com/bwaklog/meerkat/control/ui"
 	"github.com/bwaklog/meerkat/node"
 )
@@ -50,6 +51,12 @@ func openListener(log *slog.Logger, key, addr string) net.Listener {
 		log.Info("listening", "setting", key, "addr", l.Addr().String())
 	}
 	return l
+}
+
+// newMetrics makes the metrics and opens the listener that they are read at;
+// without it none are kept.
+func newMetrics(log *slog.Logger, s node.Settings) (*metrics.Set, net.Listener) {
+	return metrics.New(), openListener(log, "metrics.addr", s.MetricsAddr)
 }
 
 // listen listens at addr; where the default address is taken, as by another

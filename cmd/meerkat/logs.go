@@ -39,7 +39,7 @@ func (l *logs) follow(s node.Settings) {
 	_ = level.UnmarshalText([]byte(s.LogLevel)) // the settings are checked
 	l.level.Set(level)
 	if l.libp2p {
-		golog.SetAllLoggers(golog.LogLevel(zapLevel(level + step)))
+		_ = golog.SetLogLevel("*", zapLevel(level+step).String()) // fails only for a level that there is not
 	}
 }
 

@@ -90,10 +90,18 @@ func (a *app) run(ctx context.Context, home *node.Home) error {
 	journal, _ := journal.StderrIsJournalStream() // where that cannot be seen it is not
 	log := newLogs(b, set, journal)
 	log.takeLibp2p(set)
-	n, err := node.New(node.Config{
+	counts, scraped := newMetrics(log.Logger, set)
+	if scraped != nil {
+		defer scraped.Close() // as with those below
+	}
+	conf := node.Config{
 		Home: home, Log: log.Logger, Listen: set.Listen, Peers: set.Peers, Bootstrap: set.Bootstrap,
 		DHT: set.DHT, MDNS: set.MDNS, Relay: set.Relay, Name: set.Name, Applied: log.follow,
-	})
+	}
+	if scraped != nil {
+		conf.Metrics, conf.Delivered = counts.Registry, counts.Delivered
+	}
+	n, err := node.New(conf)
 	if err != nil {
 		return err
 	}
@@ -119,6 +127,7 @@ func (a *app) run(ctx context.Context, home *node.Home) error {
 		return n.Run(ctx, func() {
 			g.Go(func() error { return control.Serve(ctx, l, f, log.Logger) })
 			g.Go(func() error { return f.dash.Serve(ctx) })
+			g.Go(func() error { return counts.Serve(ctx, scraped, n, log.Logger) })
 			g.Go(func() error { reloads(ctx, n, log.Logger, hups); return nil })
 			supervised(ctx, g, n, log.Logger)
 			if a.hasBars() {

@@ -32,9 +32,10 @@ var floors = map[string][]string{
 	// 5
 	"control": {"node", "event"},
 	// 6
-	"control/ui": {"control", "node"},
+	"control/ui":      {"control", "node"},
+	"control/metrics": {"node"},
 	// top
-	"cmd/meerkat": {"control", "control/ui", "node", "test/rot"}, // test/rot: its tests alone
+	"cmd/meerkat": {"control", "control/metrics", "control/ui", "node", "test/rot"}, // test/rot: its tests alone
 	// apart
 	"test/rot":          {"event", "folder", "store"},
 	"internal/archtest": {},
