@@ -50,7 +50,7 @@ type AdmissionConfig struct {
 	Host  host.Host
 	Key   crypto.PrivKey
 	Clock *event.Clock
-	Facts *store.DB // keeps who was approved
+	Facts *store.DB // keeps who was approved, and who waits for that
 	// Pools are the pools of this node that have a roster.
 	Pools   func() []*store.Pool
 	Log     *slog.Logger
@@ -101,11 +101,13 @@ type asker struct {
 
 // NewAdmission makes an Admission that answers nobody until Run.
 func NewAdmission(c AdmissionConfig) *Admission {
-	return &Admission{
+	a := &Admission{
 		conf: c.withDefaults(), self: c.Host.ID(), slots: make(chan struct{}, askStreams),
 		all: rate.NewLimiter(asksASecond, 2*asksASecond), desk: newDesk(),
 		askers: map[peer.ID]*asker{}, streams: map[network.Stream]bool{},
 	}
+	a.loadDesk(time.Now())
+	return a
 }
 
 // Run answers those who ask until ctx ends; then it drops what is under way
@@ -215,6 +217,8 @@ type Answer struct {
 	Records []pool.Record
 	Pending bool
 	Refused *Error
+
+	nonce []byte // Pending: the other's, for the words
 }
 
 // Ask asks p to let this node in, by ticket text or, where that is "", by a
@@ -222,15 +226,27 @@ type Answer struct {
 // (nobody answers, p is busy, p may not admit) is an error. The records of an
 // answer are verified one by one; what they add up to is for the caller.
 func (a *Admission) Ask(ctx context.Context, p peer.ID, ticket, name string) (Answer, error) {
-	ask := &pb.Ask{Name: name}
-	if ticket != "" {
-		tk, err := pool.ParseTicket(ticket)
-		if err != nil {
-			return Answer{}, poolTrouble(err)
-		}
-		ask.Claim = tk.Claim(a.self).Encode()
+	if ticket == "" {
+		return a.AskByHand(ctx, p, name, &Greeting{})
 	}
-	return a.ask(ctx, p, ask)
+	tk, err := pool.ParseTicket(ticket)
+	if err != nil {
+		return Answer{}, poolTrouble(err)
+	}
+	return a.ask(ctx, p, &pb.Ask{Name: name, Claim: tk.Claim(a.self).Encode()})
+}
+
+// AskByHand asks p to have a person let this node in. g is kept from one call
+// to the next; when one returns with a pending answer, g.Words are those that
+// the person sees.
+func (a *Admission) AskByHand(ctx context.Context, p peer.ID, name string, g *Greeting) (Answer, error) {
+	for turn := 0; ; turn++ {
+		commit, nonce := g.offer(a.self)
+		answer, err := a.ask(ctx, p, &pb.Ask{Name: name, Commit: commit, Nonce: nonce})
+		if err != nil || !answer.Pending || !g.hear(a.self, p, answer.nonce) || turn == 2 {
+			return answer, err
+		}
+	}
 }
 
 // AskForAll asks p to let in this node and all members of old, which is to be
@@ -336,7 +352,7 @@ func verdict(m *pb.Answer, recs []pool.Record) (Answer, error) {
 	case pb.Answer_ADMITTED:
 		return Answer{Records: recs}, nil
 	case pb.Answer_PENDING:
-		return Answer{Pending: true}, nil
+		return Answer{Pending: true, nonce: m.Nonce}, nil
 	case pb.Answer_REFUSED:
 		e := refusal(m.Code)
 		if passing[e.Code] {
@@ -377,7 +393,7 @@ var refusals = map[string]string{
 func sendAnswer(s network.Stream, m *pb.Answer) error {
 	recs := m.Records
 	for {
-		part := &pb.Answer{Verdict: m.Verdict, Code: m.Code}
+		part := &pb.Answer{Verdict: m.Verdict, Code: m.Code, Nonce: m.Nonce}
 		for size := 0; len(recs) > 0 && size < answerBatch; recs = recs[1:] {
 			part.Records = append(part.Records, recs[0])
 			size += len(recs[0])

@@ -39,7 +39,7 @@ func (a *Admission) answer(c network.Conn, ask *pb.Ask) *pb.Answer {
 	case len(ask.Pool) > 0:
 		return a.again(p, ask.Pool)
 	}
-	return a.byHand(c, ask.Name)
+	return a.byHand(c, ask)
 }
 
 // byTicket admits p, and in a merge its pool's members, if its ticket is good.
@@ -90,7 +90,7 @@ func (a *Admission) admit(st *store.Pool, p peer.ID, recs ...pool.Record) *pb.An
 	}
 	for _, rec := range recs {
 		a.conf.Log.Info("admitted", "peer", rec.Node, "name", rec.Name, "pool", ro.Name(), "role", rec.Role)
-		a.desk.take(rec.Node)
+		a.settled(rec.Node)
 	}
 	if len(recs) > 0 {
 		a.conf.Changed(ro.ID())
@@ -137,17 +137,20 @@ func (a *Admission) again(p peer.ID, id []byte) *pb.Answer {
 }
 
 // byHand notes the request for a person, or gives what a person has decided.
-func (a *Admission) byHand(c network.Conn, name string) *pb.Answer {
+func (a *Admission) byHand(c network.Conn, ask *pb.Ask) *pb.Answer {
 	p := c.RemotePeer()
-	if pool.CheckName(name) != nil {
+	if pool.CheckName(ask.Name) != nil {
 		return refuse("bad_name")
 	}
 	if st := a.approved(p); st != nil {
 		return admitted(st.Roster())
 	}
-	fresh, verdict := a.desk.ask(p, name, c.RemoteMultiaddr().String(), time.Now())
-	if fresh {
-		a.conf.Log.Info("asks to join", "peer", p, "name", name)
+	news, r, verdict := a.desk.ask(p, a.self, c.RemoteMultiaddr().String(), ask, time.Now())
+	if news != deskOld {
+		a.keep(requestPrefix, p, r)
+	}
+	if news == deskFresh {
+		a.conf.Log.Info("asks to join", "peer", p, "name", ask.Name)
 		a.conf.Asked()
 	}
 	switch verdict {
@@ -156,7 +159,7 @@ func (a *Admission) byHand(c network.Conn, name string) *pb.Answer {
 	case deskFull:
 		return refuse("busy")
 	}
-	return &pb.Answer{Verdict: pb.Answer_PENDING}
+	return &pb.Answer{Verdict: pb.Answer_PENDING, Nonce: r.Nonce}
 }
 
 // approved is the pool that a person let p into, while p is a member of it.
@@ -209,7 +212,7 @@ func (a *Admission) Approve(_ context.Context, id event.PoolID, node, role strin
 	if err := a.conf.Facts.Set(approvedPrefix+p.String(), id[:]); err != nil {
 		return "", trouble("failed", err, "the approval could not be stored")
 	}
-	a.desk.take(p)
+	a.settled(p)
 	a.conf.Asked()
 	return p, nil
 }
@@ -241,7 +244,10 @@ func (a *Admission) Deny(_ context.Context, node string) error {
 	if err != nil {
 		return err
 	}
-	a.desk.deny(p, time.Now())
+	now := time.Now()
+	a.desk.deny(p, now)
+	a.keep(requestPrefix, p, nil)
+	a.keep(deniedPrefix, p, now.UTC())
 	a.conf.Asked()
 	return nil
 }

@@ -1,34 +1,52 @@
 package node
 
 import (
+	"bytes"
+	"encoding/json"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/bwaklog/meerkat/node/internal/pb"
 )
 
 const (
 	maxRequests  = 64
 	requestAge   = 24 * time.Hour
-	requestQuiet = 10 * time.Minute // a request not repeated for so long makes room for others
+	requestQuiet = 10 * time.Minute   // a request not repeated for so long makes room for others
+	requestKept  = 7 * 24 * time.Hour // over restarts, though not repeated
 	denyAge      = 24 * time.Hour
 	maxDenied    = 256
 )
 
-// desk keeps the requests that wait for a person, in memory: who still wants
-// in asks again.
+// desk keeps the requests that wait for a person, and who was denied. What
+// changes in it is kept in the state as well, see Admission.keep.
 type desk struct {
 	mu      sync.Mutex
 	waiting map[peer.ID]*request
 	denied  map[peer.ID]time.Time
 }
 
+// request is one that waits. Commit and Nonce are what the words come from: the
+// joiner's commitment, and the nonce that it was answered with.
 type request struct {
 	RequestInfo
-	last time.Time
+	Commit []byte `json:"commit,omitempty"`
+	Nonce  []byte `json:"nonce,omitempty"`
+	last   time.Time
 }
+
+// deskNews says what an ask changed.
+type deskNews uint8
+
+const (
+	deskOld     deskNews = iota // nothing that has to be kept
+	deskChanged                 // the words, or what they come from
+	deskFresh                   // it is the first of that node
+)
 
 type deskVerdict uint8
 
@@ -42,24 +60,41 @@ func newDesk() desk {
 	return desk{waiting: map[peer.ID]*request{}, denied: map[peer.ID]time.Time{}}
 }
 
-// ask notes that p wants in; fresh is true the first time.
-func (d *desk) ask(p peer.ID, name, addr string, now time.Time) (fresh bool, v deskVerdict) {
+// ask notes that p wants in at self. The request that it gives is a copy, nil
+// where there is none.
+func (d *desk) ask(p, self peer.ID, addr string, ask *pb.Ask, now time.Time) (deskNews, *request, deskVerdict) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.expire(now)
 	if _, ok := d.denied[p]; ok {
-		return false, deskDenied
+		return deskOld, nil, deskDenied
 	}
-	if r := d.waiting[p]; r != nil {
-		r.last, r.Name, r.Addr = now, name, addr
-		return false, deskWaits
+	news, r := deskOld, d.waiting[p]
+	if r == nil {
+		if len(d.waiting) >= maxRequests && !d.makeRoom(now) {
+			return deskOld, nil, deskFull
+		}
+		r = &request{RequestInfo: RequestInfo{Schema: SchemaRequest, ID: p.String(), Since: now.UTC()}}
+		d.waiting[p], news = r, deskFresh
 	}
-	if len(d.waiting) >= maxRequests && !d.makeRoom(now) {
-		return false, deskFull
+	r.last, r.Name, r.Addr = now, ask.Name, addr
+	if r.greet(p, self, ask) && news == deskOld {
+		news = deskChanged
 	}
-	info := RequestInfo{Schema: SchemaRequest, ID: p.String(), Name: name, Since: now.UTC(), Addr: addr}
-	d.waiting[p] = &request{RequestInfo: info, last: now}
-	return true, deskWaits
+	c := *r
+	return news, &c, deskWaits
+}
+
+// greet takes the asker's part in agreeing on words. Another commitment gets
+// another nonce, and the words are known when the asker shows its own.
+func (r *request) greet(p, self peer.ID, ask *pb.Ask) (changed bool) {
+	if len(ask.Commit) == 32 && !bytes.Equal(ask.Commit, r.Commit) {
+		r.Commit, r.Nonce, r.Words, changed = ask.Commit, pairNonce(), nil, true
+	}
+	if r.Words == nil && len(ask.Nonce) == pairNonceLen && bytes.Equal(pairCommit(p, ask.Nonce), r.Commit) {
+		r.Words, changed = pairWords(p, self, ask.Nonce, r.Nonce), true
+	}
+	return changed
 }
 
 // expire drops what is old. mu is held.
@@ -143,4 +178,70 @@ func (d *desk) list(now time.Time) []RequestInfo {
 	}
 	slices.SortFunc(out, func(a, b RequestInfo) int { return a.Since.Compare(b.Since) })
 	return out
+}
+
+const (
+	requestPrefix = "request/"
+	deniedPrefix  = "denied/"
+)
+
+// keep notes in the state what the desk has of p; nil forgets it. Trouble is
+// logged: who wants in asks again.
+func (a *Admission) keep(prefix string, p peer.ID, v any) {
+	var b []byte
+	var err error
+	if v != nil {
+		b, err = json.Marshal(v)
+	}
+	if err == nil {
+		err = a.conf.Facts.Set(prefix+p.String(), b)
+	}
+	if err != nil {
+		a.conf.Log.Warn("keep a request", "peer", p, "err", err)
+	}
+}
+
+// settled ends p's request, and what was held against it.
+func (a *Admission) settled(p peer.ID) {
+	a.desk.take(p)
+	a.keep(requestPrefix, p, nil)
+	a.keep(deniedPrefix, p, nil)
+}
+
+// loadDesk takes up the requests that waited when the node was stopped.
+func (a *Admission) loadDesk(now time.Time) {
+	a.eachKept(requestPrefix, func(p peer.ID, b []byte) bool {
+		r := request{last: now}
+		if json.Unmarshal(b, &r) != nil || now.Sub(r.Since) > requestKept || len(a.desk.waiting) >= maxRequests {
+			return false
+		}
+		a.desk.waiting[p] = &r
+		return true
+	})
+	a.eachKept(deniedPrefix, func(p peer.ID, b []byte) bool {
+		var t time.Time
+		if json.Unmarshal(b, &t) != nil || now.Sub(t) > denyAge || len(a.desk.denied) >= maxDenied {
+			return false
+		}
+		a.desk.denied[p] = t
+		return true
+	})
+}
+
+// eachKept gives f what is kept below prefix; what f does not want is dropped.
+func (a *Admission) eachKept(prefix string, f func(peer.ID, []byte) bool) {
+	keys, err := a.conf.Facts.Keys(prefix)
+	if err != nil {
+		a.conf.Log.Warn("requests of earlier runs are lost", "err", err)
+	}
+	for _, key := range keys {
+		b, ok, err := a.conf.Facts.Get(key)
+		p, bad := peer.Decode(strings.TrimPrefix(key, prefix))
+		if err == nil && ok && bad == nil && f(p, b) {
+			continue
+		}
+		if err := a.conf.Facts.Set(key, nil); err != nil {
+			a.conf.Log.Warn("forget a request", "err", err)
+		}
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -117,7 +118,7 @@ func TestInitMakesAPool(t *testing.T) {
 		t.Errorf("Init = %+v", info)
 	}
 	list, err := h.PoolList(t.Context())
-	if err != nil || len(list) != 1 || list[0] != info {
+	if err != nil || len(list) != 1 || !reflect.DeepEqual(list[0], info) {
 		t.Errorf("PoolList = %+v, %v, want %+v", list, err, info)
 	}
 	peers, err := h.PeerList(t.Context(), "")

@@ -38,6 +38,8 @@ type joinJob struct {
 	info   PoolInfo
 	err    error
 	last   error // why the last attempt came to nothing; under joiner.mu
+	greet  Greeting
+	words  []string // of greet; under joiner.mu
 }
 
 // newJoiner takes up the joins that were pending when the node was stopped,
@@ -121,9 +123,18 @@ func (j *joiner) open() []*joinJob {
 func (j *joiner) pending() []PoolInfo {
 	var out []PoolInfo
 	for _, job := range j.open() {
-		out = append(out, job.Info())
+		out = append(out, j.infoOf(job))
 	}
 	return out
+}
+
+// infoOf describes a job as a pool to be.
+func (j *joiner) infoOf(job *joinJob) PoolInfo {
+	info := job.Info()
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	info.Words = job.words
+	return info
 }
 
 // Found remembers who was met while joins are pending.
@@ -274,6 +285,13 @@ func (j *joiner) ask(ctx context.Context, job *joinJob, p peer.ID) error {
 // askFor asks p for what the job wants: this node, or in a merge all members
 // of its pool, to be let in.
 func (j *joiner) askFor(ctx context.Context, job *joinJob, p peer.ID) (Answer, error) {
+	if job.ticket == nil {
+		answer, err := j.n.admit.AskByHand(ctx, p, job.Name, &job.greet)
+		j.mu.Lock()
+		job.words = job.greet.Words
+		j.mu.Unlock()
+		return answer, err
+	}
 	if job.From == "" {
 		return j.n.admit.Ask(ctx, p, job.Ticket, job.Name)
 	}
@@ -373,7 +391,7 @@ func (n *Node) await(ctx context.Context, p PendingJoin) (PoolInfo, error) {
 		n.joiner.mu.Lock()
 		last := job.last
 		n.joiner.mu.Unlock()
-		return job.Info(), &Error{
+		return n.joiner.infoOf(job), &Error{
 			Code: "join_pending", Message: "nobody has let this node in yet", Exit: 6, Err: last,
 			Hint: "the join goes on by itself while the node runs",
 		}

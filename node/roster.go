@@ -46,12 +46,19 @@ func (n *Node) Approve(ctx context.Context, name, member, role string) (Member, 
 	if err != nil {
 		return Member{}, err
 	}
+	asked := n.admit.Requests()
 	id, err := n.admit.Approve(ctx, r.id, member, role)
 	if err != nil {
 		return Member{}, err
 	}
 	r.rosterChanged()
-	return n.Peer(ctx, r.id.String(), id.String())
+	m, err := n.Peer(ctx, r.id.String(), id.String())
+	for _, a := range asked {
+		if a.ID == m.ID {
+			m.Words = a.Words
+		}
+	}
+	return m, err
 }
 
 // Deny refuses a node that asked.

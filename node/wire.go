@@ -41,6 +41,9 @@ type PoolInfo struct {
 	// MergedInto names the pool that this one was merged into; where Path is ""
 	// the folder has followed, and only the history is here.
 	MergedInto string `json:"merged_into,omitempty"`
+	// Words are shown while a join by id is pending: the other side, which
+	// approves it, sees the same four.
+	Words []string `json:"words,omitempty"`
 }
 
 // TicketInfo is a fresh invitation.
@@ -84,6 +87,8 @@ type Member struct {
 	MissingThere Amount     `json:"missing_there"`
 	// State is what the member last said of itself: a pool state of Status.
 	State string `json:"state,omitempty"`
+	// Words are those of a request that was just approved.
+	Words []string `json:"words,omitempty"`
 }
 
 // Problem is trouble with one path: it waits, the rest goes on.
@@ -201,6 +206,8 @@ type RequestInfo struct {
 	Name   string    `json:"name"`
 	Since  time.Time `json:"since"`
 	Addr   string    `json:"addr,omitempty"`
+	// Words are four words that the screen of the node that asks shows too.
+	Words []string `json:"words,omitempty"`
 }
 
 // EventInfo is one line of `meerkat events`: something that happened on this

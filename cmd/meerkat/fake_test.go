@@ -131,7 +131,7 @@ func (c canned) Join(ctx context.Context, r node.JoinRequest) (node.PoolInfo, er
 }
 
 func (canned) Requests(context.Context) ([]node.RequestInfo, error) {
-	return []node.RequestInfo{{Schema: node.SchemaRequest, ID: evilID, Name: "e\x1b[31mvil", Since: noon, Addr: "/ip4/10.0.0.9"}}, nil
+	return []node.RequestInfo{{Schema: node.SchemaRequest, ID: evilID, Name: "e\x1b[31mvil", Since: noon, Addr: "/ip4/10.0.0.9", Words: []string{"lake", "zoo", "apple", "river"}}}, nil
 }
 
 func (c canned) Approve(_ context.Context, pool, member, role string) (node.Member, error) {

@@ -88,13 +88,16 @@ func (a *app) join(ctx context.Context, r node.JoinRequest) error {
 	ctx, cancel := a.patient(ctx, patience(r))
 	defer cancel()
 	return a.anywhere(ctx, func(b control.Backend) error {
-		p, err := b.Join(ctx, r)
+		p, words, err := a.joining(ctx, b, r)
 		if a.onlyAsked(r, err) {
 			a.say("%s", clean(control.Flat(err).Message))
 			p, err = node.PoolInfo{Schema: node.SchemaPool, Name: filepath.Base(r.Dir), Path: r.Dir, Role: "none", Pending: true}, nil
 		}
 		if err != nil {
 			return err
+		}
+		if p.Words == nil {
+			p.Words = words
 		}
 		return a.showJoined(r, p)
 	})

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"time"
 
@@ -87,9 +88,15 @@ func (a *app) requestsCmd() *cobra.Command {
 			}
 			rows := make([][]string, len(rs))
 			for i, r := range rs {
-				rows[i] = []string{r.ID, clean(r.Name), a.when(r.Since), clean(r.Addr)}
+				rows[i] = []string{r.ID, clean(r.Name), a.when(r.Since), clean(r.Addr), strings.Join(r.Words, " ")}
 			}
-			return a.table([]string{"ID", "NAME", "SINCE", "FROM"}, rows)
+			if err := a.table([]string{"ID", "NAME", "SINCE", "FROM", "WORDS"}, rows); err != nil {
+				return err
+			}
+			if len(rs) > 0 {
+				a.say(`the screen of who asks shows the same words: compare them, then "meerkat approve" or "meerkat deny"`)
+			}
+			return nil
 		})
 	})
 }
@@ -105,7 +112,7 @@ func (a *app) approveCmd() *cobra.Command {
 			if a.json {
 				return a.object(m)
 			}
-			a.say("%s is in as %s", clean(nameOf(m)), m.Role)
+			a.say("%s is in as %s%s", clean(nameOf(m)), m.Role, shownWords(m.Words))
 			return nil
 		})
 	})
@@ -113,6 +120,15 @@ func (a *app) approveCmd() *cobra.Command {
 	_ = c.RegisterFlagCompletionFunc("role", completeRoles)
 	c.ValidArgsFunction = a.completeRequests
 	return c
+}
+
+// shownWords recalls the words of a request, which a stranger's screen does not
+// show.
+func shownWords(words []string) string {
+	if len(words) == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" (words: %s; if its screen shows others: meerkat peer rm)", strings.Join(words, " "))
 }
 
 func (a *app) denyCmd() *cobra.Command {

@@ -83,6 +83,8 @@ type Ask struct {
 	Name          string                 `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`       // what the joiner calls itself
 	Guests        []*Guest               `protobuf:"bytes,4,rep,name=guests,proto3" json:"guests,omitempty"`   // a merge: the other members of the joiner's pool, by the same ticket
 	Merging       []byte                 `protobuf:"bytes,5,opt,name=merging,proto3" json:"merging,omitempty"` // a merge: the id of that pool
+	Commit        []byte                 `protobuf:"bytes,6,opt,name=commit,proto3" json:"commit,omitempty"`   // by hand: 32 bytes, what the joiner's nonce hashes to
+	Nonce         []byte                 `protobuf:"bytes,7,opt,name=nonce,proto3" json:"nonce,omitempty"`     // by hand, once the other's is known: 16 bytes
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -148,6 +150,20 @@ func (x *Ask) GetGuests() []*Guest {
 func (x *Ask) GetMerging() []byte {
 	if x != nil {
 		return x.Merging
+	}
+	return nil
+}
+
+func (x *Ask) GetCommit() []byte {
+	if x != nil {
+		return x.Commit
+	}
+	return nil
+}
+
+func (x *Ask) GetNonce() []byte {
+	if x != nil {
+		return x.Nonce
 	}
 	return nil
 }
@@ -218,6 +234,7 @@ type Answer struct {
 	Code          string                 `protobuf:"bytes,2,opt,name=code,proto3" json:"code,omitempty"`       // REFUSED: why
 	Records       [][]byte               `protobuf:"bytes,3,rep,name=records,proto3" json:"records,omitempty"` // ADMITTED: the roster's records, parents first
 	More          bool                   `protobuf:"varint,4,opt,name=more,proto3" json:"more,omitempty"`      // another Answer with records follows
+	Nonce         []byte                 `protobuf:"bytes,5,opt,name=nonce,proto3" json:"nonce,omitempty"`     // PENDING: 16 bytes, one for each commit
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -280,26 +297,36 @@ func (x *Answer) GetMore() bool {
 	return false
 }
 
+func (x *Answer) GetNonce() []byte {
+	if x != nil {
+		return x.Nonce
+	}
+	return nil
+}
+
 var File_admit_proto protoreflect.FileDescriptor
 
 const file_admit_proto_rawDesc = "" +
 	"\n" +
-	"\vadmit.proto\x12\x0fmeerkat.node.v1\"\x8d\x01\n" +
+	"\vadmit.proto\x12\x0fmeerkat.node.v1\"\xbb\x01\n" +
 	"\x03Ask\x12\x14\n" +
 	"\x05claim\x18\x01 \x01(\fR\x05claim\x12\x12\n" +
 	"\x04pool\x18\x02 \x01(\fR\x04pool\x12\x12\n" +
 	"\x04name\x18\x03 \x01(\tR\x04name\x12.\n" +
 	"\x06guests\x18\x04 \x03(\v2\x16.meerkat.node.v1.GuestR\x06guests\x12\x18\n" +
-	"\amerging\x18\x05 \x01(\fR\amerging\"E\n" +
+	"\amerging\x18\x05 \x01(\fR\amerging\x12\x16\n" +
+	"\x06commit\x18\x06 \x01(\fR\x06commit\x12\x14\n" +
+	"\x05nonce\x18\a \x01(\fR\x05nonce\"E\n" +
 	"\x05Guest\x12\x14\n" +
 	"\x05claim\x18\x01 \x01(\fR\x05claim\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n" +
-	"\x04role\x18\x03 \x01(\rR\x04role\"\xc5\x01\n" +
+	"\x04role\x18\x03 \x01(\rR\x04role\"\xdb\x01\n" +
 	"\x06Answer\x129\n" +
 	"\averdict\x18\x01 \x01(\x0e2\x1f.meerkat.node.v1.Answer.VerdictR\averdict\x12\x12\n" +
 	"\x04code\x18\x02 \x01(\tR\x04code\x12\x18\n" +
 	"\arecords\x18\x03 \x03(\fR\arecords\x12\x12\n" +
-	"\x04more\x18\x04 \x01(\bR\x04more\">\n" +
+	"\x04more\x18\x04 \x01(\bR\x04more\x12\x14\n" +
+	"\x05nonce\x18\x05 \x01(\fR\x05nonce\">\n" +
 	"\aVerdict\x12\v\n" +
 	"\aUNKNOWN\x10\x00\x12\f\n" +
 	"\bADMITTED\x10\x01\x12\v\n" +
