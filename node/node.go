@@ -207,6 +207,7 @@ func (n *Node) serve(g *errgroup.Group, ctx context.Context) {
 	g.Go(func() error { return n.admit.Run(ctx) })
 	g.Go(func() error { return n.diary.Run(ctx) })
 	g.Go(func() error { return n.watchNetwork(ctx) })
+	g.Go(func() error { return n.tellAddrs(ctx) })
 	g.Go(func() error { return n.nat.Run(ctx) })
 	if n.conf.MDNS == "on" {
 		l := &lan{host: n.host, log: n.log, shown: n.lanShown, sought: n.lanSought, poll: mdnsPoll}
