@@ -48,6 +48,17 @@ func pool(t *testing.T, h *lab.Host) node.PoolStatus {
 	return s.Pools[0]
 }
 
+// chunksIn is how many bytes of content a host's node has fetched since it
+// started.
+func chunksIn(t *testing.T, h *lab.Host) int64 {
+	t.Helper()
+	s, err := control.NewClient(h.Home).Status(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s.Transfer.BytesIn
+}
+
 // settled reports whether both nodes show one tree and want nothing.
 func settled(t *testing.T, a, b *lab.Host) bool {
 	t.Helper()

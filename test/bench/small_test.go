@@ -32,7 +32,7 @@ func TestSmallFiles(t *testing.T) {
 	rs, rsCPU := rsyncFrom(t, a, b, "tree")
 	add("10,000 files of 1 to 16 KiB", "%.2f s", end.Sub(start).Seconds(), "", "", atMost(5, "%.0f s"))
 	addRatio("  beside rsync", "%.2f s", end.Sub(start).Seconds(), rs.Seconds(), "rsync", atMost(5, "%.0f × rsync"))
-	add("  wire / payload", "%.3f", float64(use.wire)/float64(payload), "", "", atMost(1.15, "%.2f"))
+	add("  wire / payload", "%.3f", float64(use.wire)/float64(payload), fmt.Sprintf("chunks %.3f", float64(chunksIn(t, b))/float64(payload)), "", atMost(1.15, "%.2f"))
 	add("  CPU of both nodes", "%.2f s", use.cpu.Seconds(), fmt.Sprintf("rsync %.2f s", rsCPU.Seconds()),
 		fmt.Sprintf("%.2f", use.cpu.Seconds()/rsCPU.Seconds()), bar{})
 	l.Equal(a, b)
