@@ -2,6 +2,9 @@ package sim
 
 import (
 	"io"
+	"maps"
+	"math/rand/v2"
+	"slices"
 	"sync"
 	"syscall"
 
@@ -16,6 +19,31 @@ type Disk struct {
 	left int    // calls until then is called; not counted where it is 0
 	then func() // dies, or edits
 	hung <-chan struct{}
+
+	wait   int            // calls until the disk fails
+	bad    int            // so many calls then do
+	err    error          // with this
+	opened int            // files, ever
+	wet    map[*file]bool // written to, and not synced since
+}
+
+// Fail has the calls from the n-th changing one on fail, so many of them, with err.
+func (d *Disk) Fail(n, many int, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.wait, d.bad, d.err = n, many, err
+}
+
+// failLocked counts a changing call, and gives the error of one that is to fail.
+func (d *Disk) failLocked() error {
+	switch {
+	case d.wait > 0:
+		d.wait--
+	case d.bad > 0:
+		d.bad--
+		return d.err
+	}
+	return nil
 }
 
 // NewDisk opens the disk below root. Close it.
@@ -24,7 +52,7 @@ func NewDisk(root string) (*Disk, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Disk{FS: fs}, nil
+	return &Disk{FS: fs, wet: map[*file]bool{}}, nil
 }
 
 // Close gives the root back.
@@ -35,11 +63,17 @@ func (d *Disk) Close() error {
 	return nil
 }
 
-// Die stops all writing.
-func (d *Disk) Die() {
+// Die stops all writing. Of the files that the node has open, and did not sync since it wrote them, a part is gone.
+func (d *Disk) Die(dice *rand.Rand) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.dead, d.left = true, 0
+	files := slices.SortedFunc(maps.Keys(d.wet), func(a, b *file) int { return a.nr - b.nr })
+	for _, f := range files {
+		if dice.IntN(2) == 0 && f.size > 0 {
+			_ = f.File.Truncate(dice.Int64N(f.size)) // it may be closed: then it stays whole
+		}
+	}
 }
 
 // After has then called in the middle of whatever makes the n-th changing call from now.
@@ -83,7 +117,7 @@ func (d *Disk) before() error {
 	if d.dead {
 		return syscall.EIO
 	}
-	return nil
+	return d.failLocked()
 }
 
 // Open opens a regular file.
@@ -97,7 +131,10 @@ func (d *Disk) Open(l folder.Label, p string, m folder.OpenMode) (folder.File, e
 	if err != nil {
 		return nil, err
 	}
-	return &file{f, d}, nil
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.opened++
+	return &file{File: f, d: d, nr: d.opened}, nil
 }
 
 // Mkdir makes a directory.
@@ -140,19 +177,45 @@ func (d *Disk) Attr(l folder.Label, p string, a folder.Attr) error {
 	return d.FS.Attr(l, p, a)
 }
 
-// Sync counts, and does nothing: the folder's disk outlives every crash here.
-func (d *Disk) Sync(folder.Label, string) error { return d.before() }
+// Sync counts. Of names nothing is lost here; with "" all that was written is safe.
+func (d *Disk) Sync(_ folder.Label, p string) error {
+	if err := d.before(); err != nil || p != "" {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	clear(d.wet)
+	return nil
+}
 
 // file passes the changing calls of a file by its disk.
 type file struct {
 	folder.File
-	d *Disk
+	d    *Disk
+	nr   int
+	size int64 // of what was written, under d.mu
+}
+
+// wrote notes that the file holds size bytes at least that may not be on the disk yet.
+func (f *file) wrote(size int64) {
+	f.d.mu.Lock()
+	defer f.d.mu.Unlock()
+	f.d.wet[f], f.size = true, max(f.size, size)
+}
+
+// Close closes the file.
+func (f *file) Close() error {
+	f.d.mu.Lock()
+	delete(f.d.wet, f)
+	f.d.mu.Unlock()
+	return f.File.Close()
 }
 
 func (f *file) WriteAt(b []byte, off int64) (int, error) {
 	if err := f.d.before(); err != nil {
 		return 0, err
 	}
+	f.wrote(off + int64(len(b)))
 	return f.File.WriteAt(b, off)
 }
 
@@ -184,10 +247,17 @@ func (f *file) CopyFrom(src folder.File, n int64) error {
 	if s, ok := src.(*file); ok {
 		src = s.File
 	}
+	f.wrote(n)
 	return f.File.CopyFrom(src, n)
 }
 
 func (f *file) Sync() error {
 	f.d.awaitHung()
-	return f.d.before()
+	if err := f.d.before(); err != nil {
+		return err
+	}
+	f.d.mu.Lock()
+	defer f.d.mu.Unlock()
+	delete(f.d.wet, f)
+	return nil
 }

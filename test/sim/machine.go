@@ -44,6 +44,7 @@ type Machine struct {
 
 	run *process // nil: it is off
 
+	backup    *vfs.MemFS // nil: there is none
 	burial    node.Burial
 	peers     []string // addresses that are always tried: there is no discovery here
 	forgetful bool     // it has lost its state once
@@ -153,7 +154,7 @@ func (m *Machine) die(p *process, dice *rand.Rand) {
 	}
 	m.net.Unplug(m.Addr)
 	for _, d := range p.disks {
-		d.Die()
+		d.Die(dice)
 	}
 	p.after = m.state.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: dice.IntN(101), RNG: dice})
 }
@@ -239,6 +240,22 @@ func (m *Machine) Midway(n int, then func()) {
 		d.After(n, then)
 	}
 }
+
+// FailIn has so many of the changes fail that the node makes to its folder, from the n-th on.
+func (m *Machine) FailIn(n, many int, err error) {
+	p := m.run
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, d := range p.disks {
+		d.Fail(n, many, err)
+	}
+}
+
+// Backup keeps a copy of the state as it is now.
+func (m *Machine) Backup() { m.backup = m.state.CrashClone(vfs.CrashCloneCfg{}) }
+
+// Restore puts the last backup, which must be there, in the place of the state of the machine, which must be off.
+func (m *Machine) Restore() { m.state, m.backup = m.backup, nil }
 
 // Forget gives the machine, which must be off, an empty disk for its state.
 func (m *Machine) Forget() { m.state = vfs.NewCrashableMem() }

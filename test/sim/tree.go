@@ -85,19 +85,19 @@ func Content(value string, size int) []byte {
 	return append(b, noise...)
 }
 
-// Diff says how u differs from t, a line for each path.
-func (t Tree) Diff(u Tree) []string {
-	var out []string
+// Diff says for each path where u differs from t how it does.
+func (t Tree) Diff(u Tree) map[string]string {
+	out := map[string]string{}
 	for _, p := range slices.Sorted(maps.Keys(t)) {
 		if e, ok := u[p]; !ok {
-			out = append(out, fmt.Sprintf("%s: %v, missing", p, t[p]))
+			out[p] = fmt.Sprintf("%s: %v, missing", p, t[p])
 		} else if e != t[p] {
-			out = append(out, fmt.Sprintf("%s: %v, %v", p, t[p], e))
+			out[p] = fmt.Sprintf("%s: %v, %v", p, t[p], e)
 		}
 	}
 	for _, p := range slices.Sorted(maps.Keys(u)) {
 		if _, ok := t[p]; !ok {
-			out = append(out, fmt.Sprintf("%s: missing, %v", p, u[p]))
+			out[p] = fmt.Sprintf("%s: missing, %v", p, u[p])
 		}
 	}
 	return out

@@ -7,7 +7,9 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"os"
+	"path"
 	"strings"
+	"syscall"
 	"testing/synctest"
 	"time"
 
@@ -22,6 +24,7 @@ type Faults struct {
 	Midway  bool // edits in the middle of a change that the node makes
 	Losses  bool // a state's disk is lost in a power cut
 	Late    bool // members join later, with files of their own
+	Disks   bool // calls fail with EIO or ENOSPC; the state is backed up, and put back after a power cut
 	Early   bool // tombstones are collected when they are a minute old, and members that were silent for two are not waited for
 }
 
@@ -44,6 +47,7 @@ type World struct {
 	in       map[*Machine]bool // members
 	model    *Model
 	person   *Person
+	more     *rand.Rand // decides about what Faults.Disks adds, so that all else stays as it is without
 	ticket   string
 	began    time.Time
 }
@@ -67,6 +71,7 @@ func newWorld(p Plan, base string) *World {
 	dice := func(n uint64) *rand.Rand { return rand.New(rand.NewPCG(p.Seed, n)) }
 	w := &World{plan: p, dice: dice(0), net: NewNetwork(dice(1)), in: map[*Machine]bool{}, model: NewModel(), began: time.Now()}
 	w.person = NewPerson(dice(2), w.model)
+	w.more = dice(3)
 	w.person.Say = w.say
 	for i := range p.Machines {
 		w.machines = append(w.machines, NewMachine(i, base, w.net, p.Log))
@@ -184,6 +189,9 @@ func (w *World) step() error {
 	default:
 		err = w.late(m)
 	}
+	if f.Disks {
+		err = errors.Join(err, w.disks(w.machines[w.more.IntN(len(w.machines))]))
+	}
 	if err != nil {
 		return err
 	}
@@ -285,6 +293,34 @@ func (w *World) crash(m *Machine) error {
 	}
 	time.Sleep(time.Duration(w.dice.Int64N(int64(10 * time.Second))))
 	w.say("%s starts", m.Name)
+	return m.Start()
+}
+
+// disks lets m's disks misbehave, now and then.
+func (w *World) disks(m *Machine) error {
+	switch n := w.more.IntN(100); {
+	case n < 10 && m.On():
+		errs := []error{syscall.EIO, syscall.ENOSPC}
+		at, many, err := 1+w.more.IntN(20), 1+w.more.IntN(6), errs[w.more.IntN(len(errs))]
+		w.say("%s will have %d times %v at change %d", m.Name, many, err, at)
+		m.FailIn(at, many, err)
+	case n < 16:
+		w.say("%s is backed up", m.Name)
+		m.Backup()
+	case n < 20 && m.On() && m.backup != nil:
+		return w.restore(m)
+	}
+	return nil
+}
+
+// restore puts m's last backup back.
+func (w *World) restore(m *Machine) error {
+	w.say("%s crashes, and its backup is put back", m.Name)
+	if err := m.Crash(rand.New(rand.NewPCG(w.more.Uint64(), 0))); err != nil {
+		return err
+	}
+	m.Restore()
+	w.person.Forgotten(m)
 	return m.Start()
 }
 
@@ -400,8 +436,8 @@ func (w *World) unequal() (why string, lacking bool) {
 		if err != nil {
 			return err.Error(), false
 		}
-		for _, line := range first.Diff(t) {
-			lacking = false
+		for p, line := range first.Diff(t) {
+			lacking = lacking && w.waits(m, p)
 			out = append(out, w.machines[0].Name+" and "+m.Name+": "+line)
 		}
 		p, err := m.pool()
@@ -411,13 +447,28 @@ func (w *World) unequal() (why string, lacking bool) {
 		if root == "" {
 			root = p.Root
 		}
-		lacking = lacking && p.Root == root && p.WantedHere.Files > 0 && p.State == "fetching"
+		lacking = lacking && p.Root == root && p.WantedHere.Files > 0 && p.State == "fetching" && w.isWaiting(m, "")
 		if p.Root != root || p.State != "in_sync" {
 			out = append(out, fmt.Sprintf("%s is %s %s at %.8s, wants %d, problems %+v, notices %v",
 				m.Name, p.State, p.HaltedWhy, p.Root, p.WantedHere.Files, p.Problems, p.Notices))
 		}
 	}
 	return strings.Join(out, "\n"), lacking
+}
+
+// waits reports whether what stands at p, or above it, waits on m for content: until that comes, what was there before stays.
+func (w *World) waits(m *Machine, p string) bool {
+	for ; p != "."; p = path.Dir(p) {
+		if w.isWaiting(m, p) {
+			return true
+		}
+	}
+	return false
+}
+
+func (w *World) isWaiting(m *Machine, p string) bool {
+	i, err := m.Node().Why(context.Background(), "", p)
+	return err == nil && i.State == "waiting"
 }
 
 // wanting tells of each machine's first path that waits, and why.
