@@ -35,6 +35,7 @@ type Settings struct {
 	TrashDays                int
 	HoldBursts               bool
 	RateUp, RateDown         int64
+	RateWindows              []string // parts of the week with other rates
 }
 
 func defaultSettings() Settings {
@@ -90,6 +91,7 @@ func settingTable() []setting {
 		{"safety.trash_max", func(s *Settings) any { return &s.TrashMax }, nil},
 		{"bandwidth.up", func(s *Settings) any { return &s.RateUp }, nil},
 		{"bandwidth.down", func(s *Settings) any { return &s.RateDown }, nil},
+		{"bandwidth.windows", func(s *Settings) any { return &s.RateWindows }, checkWindow},
 	}
 }
 

@@ -118,9 +118,10 @@ func New(c Config) (*Node, error) {
 		c.Log.Warn("events of earlier runs are lost", "err", err)
 	}
 	set := c.Home.Settings()
+	rateUp, rateDown := set.rates(time.Now())
 	return &Node{
 		conf: c, home: c.Home, self: c.Home.ID(), log: c.Log, clock: c.Home.Clock(),
-		diary: events, up: newLimiter(set.RateUp), down: newLimiter(set.RateDown), replicas: map[event.PoolID]*running{},
+		diary: events, up: newLimiter(rateUp), down: newLimiter(rateDown), replicas: map[event.PoolID]*running{},
 		retired: map[event.PoolID]*replica{},
 	}, nil
 }
@@ -209,6 +210,7 @@ func (n *Node) serve(g *errgroup.Group, ctx context.Context) {
 	g.Go(func() error { return n.watchNetwork(ctx) })
 	g.Go(func() error { return n.tellAddrs(ctx) })
 	g.Go(func() error { return n.nat.Run(ctx) })
+	g.Go(func() error { return n.followWindows(ctx) })
 	if n.conf.MDNS == "on" {
 		l := &lan{host: n.host, log: n.log, shown: n.lanShown, sought: n.lanSought, poll: mdnsPoll}
 		g.Go(func() error { return l.Run(ctx, n.found) })

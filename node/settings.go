@@ -14,7 +14,7 @@ import (
 
 // followed lists the settings that a running node follows without a new start.
 var followed = []string{
-	"bandwidth.down", "bandwidth.up", "log.level", "safety.disk_reserve", "safety.trash_days", "safety.trash_max",
+	"bandwidth.down", "bandwidth.up", "bandwidth.windows", "log.level", "safety.disk_reserve", "safety.trash_days", "safety.trash_max",
 	"ui.hosts", "ui.password",
 }
 
@@ -136,8 +136,7 @@ func (n *Node) Reload(context.Context) error {
 // applySettings makes the running parts follow the settings in force.
 func (n *Node) applySettings() {
 	s := n.home.Settings()
-	setRate(n.up, s.RateUp)
-	setRate(n.down, s.RateDown)
+	n.limit()
 	for _, r := range n.all() {
 		r.pruneNow.poke()
 	}

@@ -97,7 +97,7 @@ func (a *app) conflictShow() *cobra.Command {
 			return err
 		})
 	})
-	c.ValidArgsFunction = nil // files
+	c.ValidArgsFunction = a.completeConflicts
 	return c
 }
 
@@ -129,7 +129,8 @@ func (a *app) conflictResolve() *cobra.Command {
 	})
 	c.Long = "Settle a conflict, once for all members. No value is lost: what is not kept becomes a version,\nsee \"meerkat versions PATH\"."
 	c.Flags().StringVar(&keep, "keep", "", "what stays: a node's value, both, or a file's content")
-	c.ValidArgsFunction = nil // files
+	c.ValidArgsFunction = a.completeConflicts
+	_ = c.RegisterFlagCompletionFunc("keep", a.completeKeep) // fails only for a flag that is not there
 	return c
 }
 

@@ -140,6 +140,9 @@ func (a *app) poolLines(p node.PoolStatus, t node.Transfer) []string {
 	}
 	add := func(format string, args ...any) { lines = append(lines, fmt.Sprintf("  "+format, args...)) }
 	if p.Progress != nil {
+		if a.wide && p.Progress.TotalFiles+p.Progress.TotalBytes > 0 {
+			add("%s", a.paint(green, barText(*p.Progress, 50)))
+		}
 		add("%s", progressText(*p.Progress, t))
 	} else if p.WantedHere.Files > 0 {
 		add("%s to come here", amount(p.WantedHere))

@@ -3,11 +3,14 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/bwaklog/meerkat/node"
 	"golang.org/x/sys/unix"
@@ -109,9 +112,31 @@ func TestTerminalAsks(t *testing.T) {
 func TestTerminalWatchDrawsOverItself(t *testing.T) {
 	home := serveHome(t, canned{})
 	code, screen := typed(t, nil, "", "--home", home, "--pool", "work", "status", "--watch")
-	// Four lines: the node, an empty one, the pool and its state.
-	if up := strings.Count(screen, "\x1b[4A\x1b[J"); code != 0 || up != 2 {
-		t.Errorf("status --watch: exit %d, %d redraws in %q; want exit 0 and 2", code, up, screen)
+	// Five lines: the node, an empty one, the pool, its state, and the keys.
+	up, wiped := strings.Count(screen, "\x1b[5A"), strings.Count(screen, "\x1b[5A\x1b[J")
+	if code != 0 || up != 2 || wiped != 0 {
+		t.Errorf("status --watch: exit %d, %d redraws, %d of them wiped first, in %q; want exit 0, 2 and 0", code, up, wiped, screen)
+	}
+	for _, line := range strings.Split(screen, "\n") {
+		if n := utf8.RuneCountInString(ansi.ReplaceAllString(line, "")); n > 81 { // with the carriage return
+			t.Errorf("%d columns: %q", n, line)
+		}
+	}
+}
+
+var ansi = regexp.MustCompile(`\x1b\[[?0-9;]*[A-Za-z]|\r`)
+
+func TestTerminalWatchKeys(t *testing.T) {
+	f := fetching{seen: make(chan struct{})} // never: only a key ends it
+	home := serveHome(t, f)
+	code, screen := typed(t, nil, "q", "--home", home, "--timeout", "30s", "status", "--watch")
+	if code != 0 {
+		t.Errorf("q: exit %d, screen %q; want exit 0", code, screen)
+	}
+	home = serveHome(t, f)
+	code, screen = typed(t, nil, "jx", "--home", home, "--timeout", "1s", "status", "--watch")
+	if code != 6 || !strings.Contains(screen, "░") || !strings.Contains(screen, "q quits") {
+		t.Errorf("keys that do nothing: exit %d, screen %q; want exit 6, a bar and the keys", code, screen)
 	}
 }
 
@@ -127,7 +152,7 @@ func (f fetching) Watch(ctx context.Context, g func(node.Status) error) error {
 		err = g(s)
 	}
 	<-ctx.Done()
-	return err
+	return errors.Join(err, ctx.Err())
 }
 
 func (f fetching) Wait(ctx context.Context) error {

@@ -34,7 +34,7 @@ func (a *app) versionsCmd() *cobra.Command {
 			return b.Versions(ctx, pool, path, a.showVersion)
 		})
 	})
-	c.ValidArgsFunction = nil // files
+	c.ValidArgsFunction = a.completeDeleted
 	return c
 }
 
@@ -84,7 +84,7 @@ func (a *app) restoreCmd() *cobra.Command {
 		"VERSION is an id of \"meerkat versions\", a span back such as 2h, or a time. Without it the version\n" +
 		"before is meant; of a folder, what was deleted in it."
 	c.Flags().StringVarP(&out, "output", "o", "", "write it to this file (- is stdout) instead of to its place")
-	c.ValidArgsFunction = nil // files
+	c.ValidArgsFunction = a.completeDeleted
 	return c
 }
 

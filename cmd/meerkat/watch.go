@@ -16,8 +16,10 @@ import (
 // watch shows the status and each change of it until ctx ends: drawn over
 // itself on a terminal, else a line for each pool that changed.
 func (a *app) watch(ctx context.Context, b control.Backend) error {
+	if a.wide && !a.json {
+		return a.view(ctx, b)
+	}
 	last := map[string]string{}
-	drawn := 0
 	return b.Watch(ctx, func(s node.Status) error {
 		s, err := a.only(s)
 		switch {
@@ -25,28 +27,9 @@ func (a *app) watch(ctx context.Context, b control.Backend) error {
 			return err
 		case a.json:
 			return a.object(s)
-		case a.wide:
-			drawn, err = a.redraw(s, drawn)
-			return err
 		}
 		return a.changed(s, last)
 	})
-}
-
-// redraw replaces the lines drawn before by the new ones.
-func (a *app) redraw(s node.Status, drawn int) (int, error) {
-	wide, high := a.screen()
-	lines := a.statusLines(s)
-	lines = lines[:min(len(lines), high-1)]
-	var b strings.Builder
-	if drawn > 0 {
-		fmt.Fprintf(&b, "\x1b[%dA\x1b[J", drawn)
-	}
-	for _, l := range lines {
-		b.WriteString(cut(l, wide) + "\n")
-	}
-	_, err := a.out.Write([]byte(b.String()))
-	return len(lines), err
 }
 
 func (a *app) screen() (wide, high int) {

@@ -12,8 +12,9 @@ import (
 )
 
 func (a *app) whyCmd() *cobra.Command {
-	c := command("why [PATH]", "Why is this not in sync, and what would help", `  meerkat why                    # the first thing that waits
-  meerkat why ~/Sync/plan.txt    # who has it, who lacks it, what each waits for`, takes(0, 1), func(ctx context.Context, args []string) error {
+	c := command("why [PATH|NODE]", "Why is this not in sync, and what would help", `  meerkat why                    # the first thing that waits
+  meerkat why ~/Sync/plan.txt    # who has it, who lacks it, what each waits for
+  meerkat why laptop             # why a member is not reached, or not directly`, takes(0, 1), func(ctx context.Context, args []string) error {
 		return a.running(func(b control.Backend) error {
 			pool, path, err := a.place(ctx, b, strings.Join(args, ""))
 			if err != nil {
@@ -26,7 +27,7 @@ func (a *app) whyCmd() *cobra.Command {
 			return a.showWhy(w)
 		})
 	})
-	c.ValidArgsFunction = nil // files
+	c.ValidArgsFunction = a.completeMembersOrFiles
 	return c
 }
 
