@@ -117,11 +117,23 @@ func (a *app) poolLeaveCmd() *cobra.Command {
 				return err
 			}
 			a.say("left %s; its files stay in %s", clean(p.Name), clean(p.Path))
+			if _, off := b.(offline); off && p.Path != "" {
+				a.say("no node runs here, so the other members were not told: an admin there takes this one out with: meerkat peer rm %s", clean(a.ownName(ctx, b)))
+			}
 			return nil
 		})
 	})
 	c.ValidArgsFunction = a.completePools
 	return c
+}
+
+// ownName is what this node calls itself, or its id.
+func (a *app) ownName(ctx context.Context, b control.Backend) string {
+	id, err := b.Identity(ctx)
+	if err != nil || id.Name == "" {
+		return id.ID
+	}
+	return id.Name
 }
 
 func (a *app) poolRenameCmd() *cobra.Command {

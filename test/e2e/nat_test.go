@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -198,6 +199,7 @@ func TestNAT_FoundByIDAloneInADHT(t *testing.T) {
 		return nil
 	})
 	t.Logf("found after %v", time.Since(start))
+	n.sameWords()
 	n.home.Cli("approve", n.office.ID())
 	if r := <-done; r.Code != 0 {
 		t.Fatalf("join: %+v\n%s", r, n.Logs())
@@ -205,4 +207,21 @@ func TestNAT_FoundByIDAloneInADHT(t *testing.T) {
 	n.home.Put("f", "hello")
 	n.EqualWithin(30*time.Second, n.home, n.office)
 	n.linked(20*time.Second, n.office, n.home, "direct")
+}
+
+// sameWords waits until the one who asks and the one who is asked show the same
+// four words.
+func (n internet) sameWords() {
+	n.T.Helper()
+	n.Until(20*time.Second, "the same words on both screens", func() error {
+		var there struct{ Words []string }
+		n.home.JSON(&there, "requests")
+		var here struct{ Joining []struct{ Words []string } }
+		n.office.JSON(&here, "status")
+		if len(here.Joining) != 1 || len(there.Words) != 4 || !slices.Equal(here.Joining[0].Words, there.Words) {
+			return fmt.Errorf("home shows %v, office %v", there.Words, here.Joining)
+		}
+		n.T.Logf("both show %v", there.Words)
+		return nil
+	})
 }
