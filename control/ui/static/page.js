@@ -19,6 +19,7 @@
   }
 
   dialog.addEventListener("close", function () {
+    if (dialog.open) return; // opened again since
     panel.textContent = "";
     var was = back && document.getElementById(back);
     (was || document.getElementById("main")).focus({ preventScroll: true });
@@ -43,8 +44,7 @@
     if (e.detail.target === panel) open();
   });
   if (dialog.open) { // the page came with a panel
-    dialog.close();
-    dialog.removeAttribute("open");
+    dialog.removeAttribute("open"); // not close(), whose event would empty the panel
     open();
   }
 
