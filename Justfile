@@ -47,3 +47,13 @@ generate:
 # all that the machine checks
 ci:
     .ci/run
+
+# what is released, into dist/: binaries, archives, packages, SBOMs, checksums
+release *targets:
+    packaging/release {{targets}}
+
+# the .deb in a fresh Debian (as root); a node of another kind under qemu-user
+try-packages:
+    packaging/try-deb
+    packaging/try-qemu dist/meerkat-linux-arm64 qemu-aarch64-static
+    packaging/try-qemu dist/meerkat-linux-armv7 qemu-arm-static
