@@ -20,7 +20,7 @@ import (
 
 // Settings are what a node can be told, by flag, environment, config.toml or
 // default, in this precedence. Sizes are bytes, rates bytes per second; 0 is no
-// limit for TrashMax, RateUp and RateDown. Of DiskReserve never more than a
+// limit for TrashMax and rates. Of DiskReserve never more than a
 // hundredth of a disk is kept. Where DHT is "" it is private if there
 // are bootstrap nodes, else off.
 type Settings struct {
@@ -36,6 +36,7 @@ type Settings struct {
 	HoldBursts               bool
 	RateUp, RateDown         int64
 	RateWindows              []string // parts of the week with other rates
+	RateRelay                int64    // of what is carried for others
 }
 
 func defaultSettings() Settings {
@@ -92,6 +93,7 @@ func settingTable() []setting {
 		{"bandwidth.up", func(s *Settings) any { return &s.RateUp }, nil},
 		{"bandwidth.down", func(s *Settings) any { return &s.RateDown }, nil},
 		{"bandwidth.windows", func(s *Settings) any { return &s.RateWindows }, checkWindow},
+		{"bandwidth.relay", func(s *Settings) any { return &s.RateRelay }, nil},
 	}
 }
 

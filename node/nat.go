@@ -50,7 +50,7 @@ func (n *Node) newSurroundings() *surroundings {
 	n.links.relink, n.links.explain, n.links.pulse, n.links.recall = n.relinked, n.explain, n.pulse, n.lastAddrs
 	return &surroundings{
 		out:    out,
-		desk:   newRelayDesk(n.host, n.log, n.relayMode, n.fellow),
+		desk:   newRelayDesk(n.host, n.log, n.relayMode, n.fellow, n.carried),
 		berths: newBerths(n.host, n.log, out.Public, n.fellow),
 		punch:  newPuncher(n.host, out, n.log, n.wanted),
 		find:   n.newFinder(),

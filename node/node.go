@@ -76,6 +76,7 @@ type Node struct {
 	pauses  pauses
 	up      *rate.Limiter // of content, over all pools
 	down    *rate.Limiter // likewise
+	carried *rate.Limiter // as a relay
 	started time.Time
 
 	// Set once by Run before anything is started.
@@ -121,7 +122,7 @@ func New(c Config) (*Node, error) {
 	rateUp, rateDown := set.rates(time.Now())
 	return &Node{
 		conf: c, home: c.Home, self: c.Home.ID(), log: c.Log, clock: c.Home.Clock(),
-		diary: events, up: newLimiter(rateUp), down: newLimiter(rateDown), replicas: map[event.PoolID]*running{},
+		diary: events, up: newLimiter(rateUp), down: newLimiter(rateDown), carried: newLimiter(set.RateRelay), replicas: map[event.PoolID]*running{},
 		retired: map[event.PoolID]*replica{},
 	}, nil
 }

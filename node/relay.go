@@ -32,13 +32,14 @@ type relayDesk struct {
 	log    *slog.Logger
 	mode   func() int
 	fellow func(peer.ID) bool
+	limit  *rate.Limiter // of what is carried
 
 	strangers *rate.Limiter
 }
 
-func newRelayDesk(h host.Host, log *slog.Logger, mode func() int, fellow func(peer.ID) bool) *relayDesk {
+func newRelayDesk(h host.Host, log *slog.Logger, mode func() int, fellow func(peer.ID) bool, limit *rate.Limiter) *relayDesk {
 	return &relayDesk{
-		host: h, log: log, mode: mode, fellow: fellow,
+		host: h, log: log, mode: mode, fellow: fellow, limit: limit,
 		strangers: rate.NewLimiter(strangersASecond, strangersAtOnce),
 	}
 }
@@ -58,7 +59,7 @@ func (d *relayDesk) Run(ctx context.Context) error {
 		if want := d.mode(); want != have {
 			was := have
 			stop()
-			svc, have = d.start(want), want
+			svc, have = d.start(ctx, want), want
 			if was != relayNone {
 				d.dropAll()
 			}
@@ -69,11 +70,11 @@ func (d *relayDesk) Run(ctx context.Context) error {
 	}
 }
 
-func (d *relayDesk) start(mode int) *relay.Relay {
+func (d *relayDesk) start(ctx context.Context, mode int) *relay.Relay {
 	if mode == relayNone {
 		return nil
 	}
-	opts := []relay.Option{relay.WithResources(relayResources(mode))}
+	opts := []relay.Option{relay.WithResources(relayResources(mode)), relay.WithMetricsTracer(toll{ctx, d.limit})}
 	if mode == relayMembers {
 		opts = append(opts, relay.WithACL(d))
 	}

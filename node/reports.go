@@ -166,7 +166,7 @@ func (r *report) differs(last *report) bool {
 
 // lastAddrs is where p last said that it is, in any pool.
 func (n *Node) lastAddrs(p peer.ID) (out []ma.Multiaddr) {
-	for _, r := range n.all() {
+	for _, r := range n.known() {
 		if rep := r.reports.get(p); rep != nil {
 			out = append(out, rep.Addrs...)
 		}

@@ -137,6 +137,7 @@ func (n *Node) Reload(context.Context) error {
 func (n *Node) applySettings() {
 	s := n.home.Settings()
 	n.limit()
+	setRate(n.carried, s.RateRelay)
 	for _, r := range n.all() {
 		r.pruneNow.poke()
 	}
