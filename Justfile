@@ -32,6 +32,10 @@ e2e *args:
 bench *args:
     MEERKAT_E2E=1 go test -count=1 -v -timeout 40m ./test/bench {{args}}
 
+# strangers come and go: memory, goroutines and descriptors must not grow
+soak visits="10000":
+    MEERKAT_SOAK={{visits}} go test -count=1 -v -timeout 60m -run '^TestSoak$' ./node
+
 # a thousand seeded histories of whole nodes in fake time
 sim-nightly seeds="1000":
     MEERKAT_SIM_SEEDS={{seeds}} go test -count=1 -timeout 4h -run '^TestSim$' ./test/sim

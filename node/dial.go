@@ -6,6 +6,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/crypto"
@@ -30,6 +31,11 @@ const (
 	seenToday  = 24 * time.Hour
 	maxKnown   = 24 // addresses of one node
 )
+
+// fixedKey begins the key of the dial of an address that names nobody.
+const fixedKey = "fixed "
+
+func isFixedKey(p peer.ID) bool { return strings.HasPrefix(string(p), fixedKey) }
 
 // call is a dial that is due.
 type call struct {
@@ -65,7 +71,7 @@ func (l *links) due(now time.Time) (out []call) {
 	}
 	for _, a := range fixed {
 		if p := l.fixedPeer(a); p == "" {
-			key := peer.ID("fixed " + a.String())
+			key := fixedKey + peer.ID(a.String())
 			add(key, func(ctx context.Context) { l.ask(ctx, key, a) })
 		} else if p != l.host.ID() && !l.online(p) {
 			add(p, func(ctx context.Context) { l.dial(ctx, p) })
@@ -220,6 +226,20 @@ func (l *links) fixedPeers() []peer.ID {
 			out = append(out, info.ID)
 		} else if id, ok := l.known[a.String()]; ok {
 			out = append(out, id)
+		}
+	}
+	return out
+}
+
+// unanswered are the fixed addresses whose node is not linked.
+func (l *links) unanswered() []string {
+	l.mu.Lock()
+	fixed := slices.Clone(l.fixed)
+	l.mu.Unlock()
+	out := []string{}
+	for _, a := range fixed {
+		if p := l.fixedPeer(a); p == "" || p != l.host.ID() && !l.online(p) {
+			out = append(out, a.String())
 		}
 	}
 	return out

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -107,5 +108,41 @@ func TestFewAddressesOfOneNode(t *testing.T) {
 	}
 	if got := l.host.Peerstore().Addrs(p); len(got) > maxKnown || !slices.ContainsFunc(got, last.Equal) {
 		t.Errorf("%d addresses are kept, want at most %d and the newest", len(got), maxKnown)
+	}
+}
+
+// A bootstrap list that answers nothing is named, with what to do.
+func TestNetcheckNamesAddressesThatAnswerNothing(t *testing.T) {
+	named := mustAddr(t, "/ip4/127.0.0.1/tcp/1/p2p/"+someID(t).String())
+	l := quietLinks(t, []ma.Multiaddr{named, mustAddr(t, "/ip4/127.0.0.1/tcp/2")})
+	got := l.unanswered()
+	if want := []string{named.String(), "/ip4/127.0.0.1/tcp/2"}; !slices.Equal(got, want) {
+		t.Errorf("unanswered = %v, want %v", got, want)
+	}
+	for _, reach := range []string{"public", "private"} {
+		advice := NetInfo{Reachability: reach, Multicast: true, Unanswered: got}.advise(DefaultPort)
+		if len(advice) == 0 || !strings.Contains(advice[0], named.String()) {
+			t.Errorf("a %s node is advised %q, want a word on %v", reach, advice, named)
+		}
+	}
+	if advice := (NetInfo{Reachability: "public"}).advise(DefaultPort); len(advice) > 0 {
+		t.Errorf("advised %q though nothing is wrong", advice)
+	}
+}
+
+// Strangers under ever new names are not remembered for ever; members are.
+func TestStrangersAreForgotten(t *testing.T) {
+	member := someID(t)
+	l := quietLinks(t, nil, member)
+	l.seen[member], l.tries[member] = time.Now(), &try{}
+	fixed := fixedKey + peer.ID("/ip4/127.0.0.1/tcp/2")
+	l.tries[fixed] = &try{}
+	for i := range 3 * maxRemembered {
+		p := peer.ID("stranger " + strconv.Itoa(i))
+		l.seen[p], l.tries[p] = time.Now(), &try{}
+	}
+	l.forget()
+	if len(l.seen) != 1 || len(l.tries) != 2 || l.tries[fixed] == nil || l.seen[member].IsZero() {
+		t.Errorf("%d and %d are remembered, want the member and the fixed address alone", len(l.seen), len(l.tries))
 	}
 }

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -18,12 +20,13 @@ import (
 )
 
 const (
-	dialTimeout  = 12 * time.Second
-	linkTick     = 500 * time.Millisecond
-	hintTTL      = time.Hour
-	maxDials     = 8  // at once
-	maxChecks    = 16 // links that are looked at, at once
-	higherIDWait = 700 * time.Millisecond
+	dialTimeout   = 12 * time.Second
+	linkTick      = 500 * time.Millisecond
+	hintTTL       = time.Hour
+	maxDials      = 8  // at once
+	maxChecks     = 16 // links that are looked at, at once
+	maxRemembered = 4096
+	higherIDWait  = 700 * time.Millisecond
 )
 
 // links keeps this node connected to the nodes it wants to talk to, with one
@@ -92,6 +95,7 @@ func (l *links) Run(ctx context.Context) error {
 		l.measureDue(ctx, g)
 		l.probeDue(ctx, g)
 		l.trim()
+		l.forget()
 		l.each(ctx, g, &l.doubted, l.doubt)
 		l.each(ctx, g, &l.shifted, l.relink)
 		select {
@@ -208,6 +212,32 @@ func (l *links) courtesy(p peer.ID) time.Duration {
 		d += higherIDWait
 	}
 	return d
+}
+
+// forget drops what is remembered of strangers that have gone, once they are
+// many: those who want to harm come under new names each time.
+func (l *links) forget() {
+	l.mu.Lock()
+	many := len(l.seen)+len(l.tries)+len(l.known) > maxRemembered
+	l.mu.Unlock()
+	if !many {
+		return
+	}
+	keep := map[peer.ID]bool{}
+	for _, p := range slices.Concat(l.want(), l.fixedPeers(), l.host.Network().Peers()) {
+		keep[p] = true
+	}
+	gone := func(p peer.ID) bool { return !keep[p] }
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	maps.DeleteFunc(l.seen, func(p peer.ID, _ time.Time) bool { return gone(p) })
+	maps.DeleteFunc(l.measured, func(p peer.ID, _ time.Time) bool { return gone(p) })
+	maps.DeleteFunc(l.tries, func(p peer.ID, t *try) bool { return gone(p) && !t.dialing && !isFixedKey(p) })
+	for p := range l.probed {
+		if gone(p) {
+			delete(l.probed, p)
+		}
+	}
 }
 
 // jitter spreads d over 50 to 150 %.

@@ -29,6 +29,7 @@ type NetInfo struct {
 	Relaying     string      `json:"relaying"`     // for "nobody", "members" or "everybody"
 	DHT          string      `json:"dht"`          // "off", "private" or "public"
 	DHTPeers     int         `json:"dht_peers"`
+	Unanswered   []string    `json:"unanswered"` // addresses of --peer and --bootstrap where nobody is linked
 	Advice       []string    `json:"advice"`
 }
 
@@ -60,6 +61,7 @@ func (n *Node) Netcheck(context.Context) (NetInfo, error) {
 	if f := n.nat.find; f != nil {
 		i.DHT, i.DHTPeers = f.kind(), f.Size()
 	}
+	i.Unanswered = n.links.unanswered()
 	i.Advice = i.advise(n.port())
 	return i, nil
 }
@@ -67,6 +69,9 @@ func (n *Node) Netcheck(context.Context) (NetInfo, error) {
 // advise derives from the facts what one person could change.
 func (i NetInfo) advise(port int) []string {
 	out := []string{}
+	if len(i.Unanswered) > 0 {
+		out = append(out, "nobody is linked at "+strings.Join(i.Unanswered, ", ")+": check these addresses of --peer and --bootstrap, and whether a node runs there")
+	}
 	if i.Reachability == "public" {
 		return out
 	}
