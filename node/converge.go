@@ -35,10 +35,11 @@ const (
 // convergeLoop makes the folder as the pool wants it, whenever the two differ.
 func (r *replica) convergeLoop(ctx context.Context) error {
 	defer r.flights.all.Wait()
+	var t turns
 	var blocked blockade
 	for {
 		r.applies.begin("looking at what is wanted", 0)
-		wait, err := r.unlessPaused(ctx, &blocked)
+		wait, err := r.unlessPaused(ctx, &t, &blocked)
 		r.applies.rest()
 		if ctx.Err() != nil {
 			return nil

@@ -186,11 +186,10 @@ func (r *replica) paused() bool {
 }
 
 // unlessPaused is one turn of the converge loop; a pause ends it.
-func (r *replica) unlessPaused(ctx context.Context, b *blockade) (time.Duration, error) {
-	turn, stop := context.WithCancel(ctx)
-	defer stop()
+func (r *replica) unlessPaused(ctx context.Context, t *turns, b *blockade) (time.Duration, error) {
+	turn := t.next(ctx)
 	r.care.mu.Lock()
-	r.care.stopTurn = stop
+	r.care.stopTurn = t.stop
 	r.care.mu.Unlock()
 	if r.paused() {
 		return 0, nil
@@ -200,6 +199,24 @@ func (r *replica) unlessPaused(ctx context.Context, b *blockade) (time.Duration,
 		return 0, nil // what the pause cut off is no trouble
 	}
 	return wait, err
+}
+
+// turns is what a pause cuts off: the turn under way, and the fetches of the
+// turns before, which go on when theirs is over. Its zero value is ready.
+type turns struct {
+	give func() context.Context
+	stop context.CancelFunc
+}
+
+// next is the context of the next turn: that of the last one, unless a pause
+// has ended it. It ends with ctx, which is the same each time.
+func (t *turns) next(ctx context.Context) context.Context {
+	if t.give != nil && t.give().Err() == nil {
+		return t.give()
+	}
+	turn, stop := context.WithCancel(ctx)
+	t.give, t.stop = func() context.Context { return turn }, stop
+	return turn
 }
 
 // serves reports whether p may have content of this pool now.
