@@ -60,6 +60,7 @@ type Folder struct {
 	ownFS    bool
 	dir      *os.File // the root itself, for walking by descriptors
 	dev      uint64   // the file system that the root lies on
+	was      uint64   // the one that it lay on before, where that is known: Moved
 	ino      uint64
 	marker   Marker
 	reader   reader
@@ -162,6 +163,10 @@ func (f *Folder) Root() string { return f.path }
 
 // Device gives the file system that the root lies on, as of Open.
 func (f *Folder) Device() uint64 { return f.dev }
+
+// Moved says on which file system the root lay when the index was written, 0 where that is not known. What the index has
+// there then counts as being on the root's disk, and not as a disk of its own that went. Call it before the first scan.
+func (f *Folder) Moved(from uint64) { f.was = from }
 
 // Marker gives what the marker said when the folder was opened.
 func (f *Folder) Marker() Marker { return f.marker }

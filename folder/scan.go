@@ -147,9 +147,13 @@ func newScan(f *Folder, ix Index, emit func([]Seen) error, progress func(Progres
 	if progress == nil {
 		progress = func(Progress) {}
 	}
+	moved := map[uint64]uint64{}
+	if f.was != 0 && f.was != f.dev {
+		moved[f.was] = f.dev
+	}
 	return &scan{
 		f: f, t: f.tree(), ix: ix, rules: f.rules.now.Load(), emit: emit, progress: progress, big: make(chan struct{}, 1),
-		absent: map[event.Path]lost{}, again: map[event.Path]bool{}, moved: map[uint64]uint64{},
+		absent: map[event.Path]lost{}, again: map[event.Path]bool{}, moved: moved,
 	}
 }
 

@@ -155,6 +155,26 @@ func TestGuardsAreAskedBeforeAnythingIsGone(t *testing.T) {
 	}
 }
 
+// A folder that was copied to another disk: what the index has on the old one is on the root's disk still.
+func TestFolderOnAnotherDeviceIsNotHeld(t *testing.T) {
+	const old, sub = 12345, 999
+	g := newGround(t)
+	g.write("d/f", "1")
+	g.write("m/f", "1")
+	g.settle()
+	for p, k := range g.rows {
+		k.Stat.Dev, k.Stat.Ino = old, k.Stat.Ino+1_000_000
+		if p == "m" || p == "m/f" {
+			k.Stat.Dev = sub
+		}
+		g.put(p, k)
+	}
+	g.f.Moved(old)
+	seen, problems := g.scan()
+	wantSeen(t, seen, "d: dir stat", "d/f: file stat")
+	wantProblems(t, problems, "m: sub_mount")
+}
+
 func TestAnotherDeviceIsHeld(t *testing.T) {
 	g := newGround(t)
 	g.write("m/f", "1")

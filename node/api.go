@@ -18,7 +18,8 @@ import (
 const (
 	watchPause = 250 * time.Millisecond
 	waitPoll   = 50 * time.Millisecond
-	waitCalm   = 3 // polls in a row that must find nothing to do
+	waitCalm   = 3   // polls in a row that must find nothing to do
+	waitStuck  = 200 // …and so many that find only what nobody has, before that is told
 	pingWait   = 10 * time.Second
 )
 
@@ -86,9 +87,14 @@ func fingerprint(s Status) string {
 
 // Wait blocks until this node and every member online want nothing more.
 func (n *Node) Wait(ctx context.Context) error {
-	calm := 0
+	calm, stuck := 0, 0
 	for {
 		why := n.unrest()
+		if text := n.stuck(); text == "" {
+			stuck = 0
+		} else if stuck++; stuck > waitStuck {
+			return &Error{Code: reasonNobody, Message: text, Hint: lostHint, Exit: exitAttention}
+		}
 		if why == "" {
 			calm++
 		} else {
@@ -104,6 +110,17 @@ func (n *Node) Wait(ctx context.Context) error {
 			}
 		}
 	}
+}
+
+// stuck says what is lost in a pool where nothing else is still to come, or "".
+func (n *Node) stuck() string {
+	for _, r := range n.all() {
+		files, _ := r.st.NeedTotal()
+		if lost, whole := r.lost(); whole && len(lost) > 0 && (int64(len(lost)) == files || len(lost) == lostMost) {
+			return r.name() + ": " + lostText(lost)
+		}
+	}
+	return ""
 }
 
 // unrest says what still moves, or "".
@@ -130,6 +147,10 @@ func (r *replica) unrest() string {
 	case !f.started || f.scanning:
 		return "looking at the folder"
 	case f.wanted.Files > 0:
+		lost, _ := r.lost()
+		if text := lostText(lost); text != "" {
+			return fmt.Sprintf("%d files are still to come; %s", f.wanted.Files, text)
+		}
 		return fmt.Sprintf("%d files are still to come", f.wanted.Files)
 	case f.applying || f.unsettled > 0:
 		return "changes are being applied"

@@ -19,6 +19,7 @@ type continuity struct {
 	Boot     string `json:"boot"`  // of the operating system
 	Clean    bool   `json:"clean"` // the last run ended in order
 	Renewing bool   `json:"renewing,omitempty"`
+	Device   uint64 `json:"device,omitempty"` // that the folder lay on when it was last scanned whole
 }
 
 // evidence says how far the state can be trusted to hold all that this node
@@ -49,7 +50,7 @@ func (c continuity) judge(now continuity) evidence {
 // left, and gives what is found now, to renew the marks by which the next run
 // will know.
 func (r *replica) continuity() (found evidence, now continuity, err error) {
-	now = continuity{Birth: birthOf(r.stateDir), Nonce: nonceText(r.fold.Marker().Nonce), Boot: bootOf()}
+	now = continuity{Birth: birthOf(r.stateDir), Nonce: nonceText(r.fold.Marker().Nonce), Boot: bootOf(), Device: r.fold.Device()}
 	before, ok, err := readContinuity(r.st)
 	if err != nil {
 		return broken, now, err
@@ -57,6 +58,10 @@ func (r *replica) continuity() (found evidence, now continuity, err error) {
 	found = unborn
 	if ok {
 		found = before.judge(now)
+		r.fold.Moved(before.Device)
+	}
+	if before.Device != 0 {
+		now.Device = before.Device // until the index has followed: scannedOn
 	}
 	return found, now, nil
 }
@@ -76,6 +81,16 @@ func (r *replica) renew(now continuity) error {
 	}
 	now.Renewing = false
 	return keepContinuity(r.st, now)
+}
+
+// scannedOn notes on which device the folder lies, once the index says so too.
+func (r *replica) scannedOn() error {
+	c, ok, err := readContinuity(r.st)
+	if err != nil || !ok || c.Device == r.fold.Device() {
+		return err
+	}
+	c.Device = r.fold.Device()
+	return keepContinuity(r.st, c)
 }
 
 // ended notes that this run ends in order: all that it signed is in the state.

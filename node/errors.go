@@ -34,6 +34,7 @@ const (
 	exitNotFound   = 4
 	exitNotAllowed = 5
 	exitTimeout    = 6
+	exitAttention  = 7
 	exitGuard      = 8
 	exitTicket     = 9
 	exitAlready    = 10

@@ -31,6 +31,8 @@ type HomeConfig struct {
 	Env   func(string) (string, bool)
 	Log   *slog.Logger
 	State vfs.FS // what the state lies on; nil: the disk
+	// Fatal is called when the state cannot be written any more; it must not return. nil: panic.
+	Fatal func(error)
 }
 
 // Home is where a node keeps itself: identity, config, state. One process
@@ -44,6 +46,7 @@ type Home struct {
 	flags map[string][]string
 	log   *slog.Logger
 	state vfs.FS
+	fatal func(error)
 	lock  *flock.Flock
 	db    *store.DB
 	clock *event.Clock
@@ -112,7 +115,7 @@ func OpenHome(c HomeConfig) (*Home, error) {
 	if err != nil || c.Dir == "" {
 		return nil, trouble("home_unusable", err, "there is no directory for the node's home")
 	}
-	h := &Home{dir: dir, env: c.Env, flags: c.Flags, log: c.Log, state: c.State, clock: event.NewClock()}
+	h := &Home{dir: dir, env: c.Env, flags: c.Flags, log: c.Log, state: c.State, fatal: c.Fatal, clock: event.NewClock()}
 	if err := h.open(); err != nil {
 		return nil, errors.Join(err, h.Close())
 	}
@@ -136,7 +139,7 @@ func (h *Home) open() error {
 	if h.id, err = peer.IDFromPrivateKey(h.key); err != nil {
 		return fmt.Errorf("own id: %w", err)
 	}
-	h.db, err = store.Open(store.Config{Dir: h.StateDir(), Log: h.log, FS: h.state})
+	h.db, err = store.Open(store.Config{Dir: h.StateDir(), Log: h.log, FS: h.state, Fatal: h.fatal})
 	return stateTrouble(h.StateDir(), err)
 }
 

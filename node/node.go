@@ -100,13 +100,6 @@ type Node struct {
 	ctx      context.Context // of the replicas; nil until Run
 }
 
-// running is a replica and the means to end it.
-type running struct {
-	*replica
-	stop context.CancelFunc
-	done chan struct{}
-}
-
 // New makes a node that is not running yet; it starts nothing and opens
 // nothing.
 func New(c Config) (*Node, error) {
@@ -250,61 +243,6 @@ func (n *Node) runPools(ctx, base context.Context, ready func()) error {
 	n.ctx = nil // nothing is started from here on
 	n.mu.Unlock()
 	return g.Wait()
-}
-
-// start runs a replica of a pool in dir.
-func (n *Node) start(id event.PoolID, dir string) error {
-	st, err := n.home.DB().Pool(id)
-	if err != nil {
-		return err
-	}
-	if st.Roster() == nil {
-		return fmt.Errorf("pool %s: %w", id, errNoRoster)
-	}
-	r := n.newReplica(id, dir, st)
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.ctx == nil || n.replicas[id] != nil {
-		return nil
-	}
-	ctx, cancel := context.WithCancel(n.ctx)
-	run := &running{replica: r, stop: cancel, done: make(chan struct{})}
-	n.replicas[id] = run
-	if err := r.loadForks(); err != nil {
-		return err
-	}
-	r.loadReports()
-	if err := n.feed.Join(r); err != nil {
-		cancel()
-		delete(n.replicas, id)
-		return err
-	}
-	n.group.Go(func() error {
-		defer close(run.done)
-		if err := r.Run(ctx); err != nil && ctx.Err() == nil {
-			n.log.Error("pool stopped", "pool", r.name(), "err", err)
-			r.halt(err.Error())
-		}
-		return nil
-	})
-	n.links.poke.poke()
-	return nil
-}
-
-// leave ends a pool's replica and waits for it.
-func (n *Node) leave(id event.PoolID) {
-	n.mu.Lock()
-	run := n.replicas[id]
-	n.mu.Unlock()
-	if run == nil {
-		return
-	}
-	run.stop()
-	<-run.done
-	n.feed.Leave(id)
-	n.mu.Lock()
-	delete(n.replicas, id)
-	n.mu.Unlock()
 }
 
 func (n *Node) find(id event.PoolID) *replica {

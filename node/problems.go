@@ -3,6 +3,7 @@ package node
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/bwaklog/meerkat/event"
 	"github.com/bwaklog/meerkat/folder"
@@ -11,6 +12,9 @@ import (
 // shownProblems bounds the list in a status; the count stays true in needs_you
 // only for those shown.
 const shownProblems = 200
+
+// unreadableWait is how long after a scan what it could not read is tried again.
+const unreadableWait = 30 * time.Second
 
 func problemOf(p folder.Problem) Problem {
 	out := Problem{Code: p.Code, Message: p.Message, Hint: p.Hint}
@@ -50,10 +54,33 @@ func (r *replica) keepProblems(found []folder.Problem, dirty []folder.Dirty, all
 		}
 		r.problems[p.Path] = problemOf(p)
 	}
+	r.readAgainLocked()
 	r.mu.Unlock()
 	if again {
 		r.scanLater(unstableWait)
 	}
+}
+
+// readAgainLocked has what cannot be read looked at again in a while: a disk
+// that recovers tells nobody. mu is held.
+func (r *replica) readAgainLocked() {
+	var bad []event.Path
+	for p, problem := range r.problems {
+		if problem.Code == folder.CodeUnreadable {
+			bad = append(bad, p)
+		}
+	}
+	if r.unreadable != nil {
+		r.unreadable.Stop()
+	}
+	if len(bad) == 0 {
+		return
+	}
+	r.unreadable = time.AfterFunc(unreadableWait, func() {
+		for _, p := range bad {
+			r.markDirty(p, true)
+		}
+	})
 }
 
 func covered(p event.Path, dirty []folder.Dirty) bool {
@@ -76,6 +103,8 @@ func (r *replica) allProblems() []Problem {
 		p.Path, p.PathB64 = jsonPath(n.Path)
 		out = append(out, p)
 	}
+	lost, _ := r.lost()
+	out = append(out, lost...)
 	slices.SortFunc(out, func(a, b Problem) int { return strings.Compare(a.Path, b.Path) })
 	return out[:min(len(out), shownProblems)]
 }

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -73,29 +74,31 @@ type replica struct {
 	care     care
 	pauses   *pauses // the node's
 
-	mu        sync.Mutex
-	dirty     map[event.Path]bool // to be scanned; true: with everything below
-	full      bool                // a full scan is due
-	waiting   []chan struct{}     // closed after the next full turn of the scan loop
-	scanning  bool
-	problems  map[event.Path]Problem // found by scanning
-	fresh     map[event.Path]Problem // those set since the last scan began
-	halted    string
-	index     *Progress
-	fetch     *Progress
-	fetches   int // under way
-	applying  bool
-	first     bool // the first scan of this run is done
-	conflict  map[event.Path]time.Time
-	lastEdit  time.Time
-	recent    int // events that came in since the last converge
-	partials  map[chunker.ID]*openFile
-	forks     map[event.Writer]fork
-	refusedBy peer.ID
-	holds     holds
-	bursts    map[peer.ID]*burst
-	sent      stamps        // of reports
-	told      []ownerNotice // nil: not read yet
+	mu       sync.Mutex
+	dirty    map[event.Path]bool // to be scanned; true: with everything below
+	full     bool                // a full scan is due
+	waiting  []chan struct{}     // closed after the next full turn of the scan loop
+	scanning bool
+	problems map[event.Path]Problem // found by scanning
+	fresh    map[event.Path]Problem // those set since the last scan began
+
+	unreadable *time.Timer // has what cannot be read looked at again
+	halted     string
+	index      *Progress
+	fetch      *Progress
+	fetches    int // under way
+	applying   bool
+	first      bool // the first scan of this run is done
+	conflict   map[event.Path]time.Time
+	lastEdit   time.Time
+	recent     int // events that came in since the last converge
+	partials   map[chunker.ID]*openFile
+	forks      map[event.Writer]fork
+	refusedBy  peer.ID
+	holds      holds
+	bursts     map[peer.ID]*burst
+	sent       stamps        // of reports
+	told       []ownerNotice // nil: not read yet
 
 	copies   int // conflict copies in the tree whose root is copiesOf
 	copiesOf event.Hash
@@ -138,7 +141,8 @@ func (n *Node) newReplica(id event.PoolID, dir string, st *store.Pool) *replica 
 }
 
 // Run keeps the folder and the pool equal until ctx ends; it returns when all
-// that it started has ended.
+// that it started has ended. Its error means that another replica has to take
+// over: errOtherFolder at once, any other after a while.
 func (r *replica) Run(ctx context.Context) error {
 	if !r.openFolder(ctx) {
 		return nil
@@ -261,12 +265,29 @@ func (r *replica) guarded() bool {
 		r.halt(textRemoved)
 		return false
 	}
-	if err := r.fold.Check(); err != nil {
+	if err := errors.Join(r.fold.Check(), r.st.Writable()); err != nil {
 		r.halt(err.Error())
 		return false
 	}
 	r.halt("")
 	return true
+}
+
+// errOtherFolder says that another directory stands in the folder's place which is this pool's folder all the same.
+var errOtherFolder = errors.New("the folder was mounted or moved here again")
+
+// cameBack is errOtherFolder once what stands at the folder's path is not what was opened, and can be opened: a disk that
+// was mounted again, or a directory that was put in place of the old one.
+func (r *replica) cameBack() error {
+	var g *folder.GuardError
+	if err := r.fold.Check(); !errors.As(err, &g) || g.Why != folder.WhyOtherDevice {
+		return nil
+	}
+	f, err := r.ground.folder(folder.Config{Root: r.path, Pool: r.id, Log: r.log})
+	if err != nil {
+		return nil //nolint:nilerr // halted already, and it is looked at again
+	}
+	return errors.Join(errOtherFolder, f.Close())
 }
 
 // guard looks at the folder now and then, so that it is noticed when it goes
@@ -277,6 +298,9 @@ func (r *replica) guard(ctx context.Context) error {
 		if r.guarded() && before != "" {
 			r.markAll() // who knows what happened meanwhile
 			r.applyNow.poke()
+		}
+		if err := r.cameBack(); err != nil {
+			return err
 		}
 	}
 	return nil

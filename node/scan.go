@@ -122,7 +122,7 @@ func (r *replica) scan(ctx context.Context, dirty []folder.Dirty, all bool) erro
 	}
 	r.keepProblems(problems, dirty, all)
 	if all {
-		return r.scanSettled(b.back)
+		return errors.Join(r.scanSettled(b.back), r.scannedOn())
 	}
 	return nil
 }

@@ -113,7 +113,9 @@ func (r *replica) readPlace(id chunker.ID, p store.Place, dst []byte, hash bool)
 		}
 		want = folderStat(have.Stat)
 	}
-	err := r.fold.ReadChunk(folder.Place{Path: p.Path, Version: p.Version}, want, p.Offset, dst[:p.Size])
+	err := r.useFolder(func() error {
+		return r.fold.ReadChunk(folder.Place{Path: p.Path, Version: p.Version}, want, p.Offset, dst[:p.Size])
+	})
 	if err == nil && (hash || p.Version) && chunker.Sum(dst[:p.Size]) != id {
 		err = folder.ErrChanged
 	}

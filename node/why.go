@@ -50,6 +50,11 @@ func (n *Node) Why(ctx context.Context, name, path string) (WhyInfo, error) {
 		return cmp.Or(cmp.Compare(rankOf(a), rankOf(b)), strings.Compare(a.Name, b.Name))
 	})
 	info.State, info.Cause, info.Hint = explain(info, time.Now())
+	if need, waits, err := r.st.NeedAt(p); err == nil && waits {
+		if lost, ok := r.lostAt(need); ok {
+			info.State, info.Cause, info.Hint = "waiting", lost.Message, lost.Hint
+		}
+	}
 	return info, nil
 }
 

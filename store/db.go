@@ -25,6 +25,8 @@ type Config struct {
 	Log   *slog.Logger // nil: slog.Default
 	FS    vfs.FS       // nil: the disk
 	Cache int64        // bytes of the block cache; 0: 8 MiB
+	// Fatal is called when nothing can be made durable any more, as where the disk fails. It must not return. nil: it panics.
+	Fatal func(error)
 }
 
 const (
@@ -44,6 +46,9 @@ func (c Config) withDefaults() Config {
 	if c.Cache == 0 {
 		c.Cache = defaultCache
 	}
+	if c.Fatal == nil {
+		c.Fatal = func(err error) { panic(err) }
+	}
 	return c
 }
 
@@ -62,6 +67,8 @@ type DB struct {
 	log    *slog.Logger
 	fs     vfs.FS
 	dir    string
+
+	ballast *ballast
 
 	mu    sync.Mutex // held over the first reading of a pool, so that there is one Pool for each id
 	pools map[event.PoolID]*Pool
@@ -110,22 +117,25 @@ func MakeDir(fs vfs.FS, dir string) error {
 }
 
 func open(c Config, lock *pebble.Lock) (*DB, error) {
-	p, err := openPebble(c, lock)
+	b := &ballast{fs: c.FS, path: c.FS.PathJoin(c.Dir, ballastName), log: c.Log}
+	_, err := c.FS.Stat(b.path)
+	b.there = err == nil
+	p, err := openPebble(c, lock, b)
 	if err != nil {
 		return nil, err
 	}
-	d := &DB{pebble: p, lock: lock, log: c.Log, fs: c.FS, dir: c.Dir, pools: map[event.PoolID]*Pool{}}
+	d := &DB{pebble: p, lock: lock, log: c.Log, fs: c.FS, dir: c.Dir, ballast: b, pools: map[event.PoolID]*Pool{}}
 	if err := d.checkFormat(); err != nil {
 		return nil, errors.Join(err, p.Close())
 	}
 	return d, nil
 }
 
-func openPebble(c Config, lock *pebble.Lock) (*pebble.DB, error) {
+func openPebble(c Config, lock *pebble.Lock, b *ballast) (*pebble.DB, error) {
 	cache := pebble.NewCache(c.Cache)
 	defer cache.Unref()
 	p, err := pebble.Open(c.Dir, &pebble.Options{
-		FS:                 c.FS,
+		FS:                 vfs.OnDiskFull(c.FS, b.drop),
 		Lock:               lock,
 		Cache:              cache,
 		MemTableSize:       memTable,
@@ -133,8 +143,8 @@ func openPebble(c Config, lock *pebble.Lock) (*pebble.DB, error) {
 		FormatMajorVersion: pebble.FormatNewest,
 		DisableTableStats:  true,
 		Levels:             levels(),
-		Logger:             quiet{c.Log},
-		EventListener:      listener(quiet{c.Log}),
+		Logger:             quiet{c.Log, c.Fatal},
+		EventListener:      listener(quiet{c.Log, c.Fatal}),
 	})
 	switch {
 	case err == nil:
@@ -355,10 +365,14 @@ func (d *DB) Drop(id event.PoolID) error {
 // room refuses a write while the disk is nearly full.
 func (d *DB) room() error {
 	u, err := d.fs.GetDiskUsage(d.dir)
-	if err == nil && u.AvailBytes < reserve {
-		return fmt.Errorf("%w: %d bytes are free", ErrDiskFull, u.AvailBytes)
+	switch {
+	case err != nil:
+		return nil //nolint:nilerr // a file system that cannot tell is taken to have room
+	case u.AvailBytes < reserve:
+		return fmt.Errorf("%w: %d bytes are free, and %d are needed", ErrDiskFull, u.AvailBytes, reserve)
 	}
-	return nil // a file system that cannot tell is taken to have room
+	d.ballast.lay(u.AvailBytes)
+	return nil
 }
 
 // listener takes the place of pebble's own, which ends the process where a table is damaged: whoever reads it gets
@@ -371,7 +385,10 @@ func listener(q quiet) *pebble.EventListener {
 }
 
 // quiet hands pebble's words to slog, at the level for us.
-type quiet struct{ log *slog.Logger }
+type quiet struct {
+	log   *slog.Logger
+	fatal func(error)
+}
 
 func (q quiet) Infof(format string, args ...any)  { q.say(slog.LevelDebug, format, args) }
 func (q quiet) Errorf(format string, args ...any) { q.say(slog.LevelWarn, format, args) }
@@ -379,7 +396,8 @@ func (q quiet) Errorf(format string, args ...any) { q.say(slog.LevelWarn, format
 // Fatalf must not return. Pebble calls it when its log or manifest cannot be written: nothing further would be durable.
 func (q quiet) Fatalf(format string, args ...any) {
 	q.say(slog.LevelError, format, args)
-	panic("store: " + fmt.Sprintf(format, args...))
+	q.fatal(fmt.Errorf("the state cannot be written: "+format, args...))
+	panic("store: Config.Fatal returned")
 }
 
 func (q quiet) say(l slog.Level, format string, args []any) {

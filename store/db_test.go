@@ -9,9 +9,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
 
 	"github.com/bwaklog/meerkat/event"
@@ -303,4 +306,76 @@ func TestManyAtOnce(t *testing.T) {
 		t.Error(err)
 	}
 	wg.Wait()
+}
+
+// tight is a disk that turns out to be full in the middle of a write, until something is removed from it.
+type tight struct {
+	vfs.FS
+	full atomic.Bool
+}
+
+func (f *tight) GetDiskUsage(string) (vfs.DiskUsage, error) {
+	return vfs.DiskUsage{AvailBytes: 1 << 40}, nil
+}
+
+type tightFile struct {
+	vfs.File
+	disk *tight
+}
+
+func (f *tight) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
+	h, err := f.FS.Create(name, c)
+	return &tightFile{h, f}, err
+}
+
+func (f *tight) ReuseForWrite(old, name string, c vfs.DiskWriteCategory) (vfs.File, error) {
+	h, err := f.FS.ReuseForWrite(old, name, c)
+	return &tightFile{h, f}, err
+}
+
+func (f *tight) Remove(name string) error {
+	err := f.FS.Remove(name)
+	if err == nil {
+		f.full.Store(false)
+	}
+	return err
+}
+
+func (f *tightFile) Write(b []byte) (int, error) {
+	if f.disk.full.Load() {
+		return 0, syscall.ENOSPC
+	}
+	return f.File.Write(b)
+}
+
+// TestDiskFullInTheMiddleOfAWrite: the ballast is given up for what has begun, and laid again later.
+func TestDiskFullInTheMiddleOfAWrite(t *testing.T) {
+	disk := &tight{FS: vfs.NewMem()}
+	d := must[*store.DB](t)(store.Open(store.Config{Dir: "state", FS: disk, Fatal: func(err error) { t.Error(err); runtime.Goexit() }}))
+	ballast := func() bool { _, err := disk.Stat("state/BALLAST"); return err == nil }
+	for round := range 2 {
+		for i := range 3 {
+			if err := d.Set(fmt.Sprintf("k%d", i), []byte("v")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if !ballast() {
+			t.Fatalf("round %d: no ballast is laid", round)
+		}
+		disk.full.Store(true)
+		if err := d.Set("k", fmt.Append(nil, round)); err != nil {
+			t.Errorf("round %d: a write that had begun: %v", round, err)
+		}
+		if ballast() {
+			t.Errorf("round %d: the ballast is still there", round)
+		}
+	}
+	if err := d.Close(); err != nil {
+		t.Error(err)
+	}
+	d = must[*store.DB](t)(store.Open(store.Config{Dir: "state", FS: disk}))
+	defer func() { _ = d.Close() }() // the test is over
+	if v, _, err := d.Get("k"); string(v) != "1" || err != nil {
+		t.Errorf("k = %q, %v, want what was written last", v, err)
+	}
 }

@@ -202,3 +202,12 @@ func (p *Pool) show(now *facts) {
 		}
 	}
 }
+
+// Writable is [ErrDiskFull] while the disk that holds the state has so little room that every write is refused.
+func (p *Pool) Writable() error {
+	if err := p.db.gate.enter(); err != nil {
+		return err
+	}
+	defer p.db.gate.leave()
+	return p.db.room()
+}

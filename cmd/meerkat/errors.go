@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 
 	"github.com/bwaklog/meerkat/control"
@@ -144,4 +145,12 @@ func distance(a, b string) int {
 		rows = [3][]int{old, now, older}
 	}
 	return rows[1][len(b)]
+}
+
+// lastWords ends the process where the state cannot be written any more: going on could only promise what would be lost.
+func (a *app) lastWords(err error) {
+	os.Exit(a.finish(context.Background(), &node.Error{
+		Code: "state_unwritable", Message: "the state cannot be written any more", Err: err, Exit: exitFailed,
+		Hint: "look after the disk that holds the home, and start again: what was told to others is safe",
+	}))
 }

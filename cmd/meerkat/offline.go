@@ -11,7 +11,7 @@ import (
 
 // openHome opens the home for this process alone; flags are settings by their keys.
 func (a *app) openHome(flags map[string][]string) (*node.Home, error) {
-	return node.OpenHome(node.HomeConfig{Dir: a.home, Flags: flags, Env: a.env})
+	return node.OpenHome(node.HomeConfig{Dir: a.home, Flags: flags, Env: a.env, Fatal: a.lastWords})
 }
 
 func isLocked(err error) bool {
