@@ -23,8 +23,8 @@ func tmpfs(l *lab.Lab, dir, size string) {
 	l.T.Cleanup(func() { l.Run("umount", "-l", dir) })
 }
 
-// fill writes a file until the disk is full, and gives its path.
-func fill(t *testing.T, dir string) string {
+// fillUp writes a file until the disk is full, and gives its path.
+func fillUp(t *testing.T, dir string) string {
 	t.Helper()
 	path := filepath.Join(dir, "filler")
 	f, err := os.Create(path)
@@ -105,7 +105,7 @@ func TestO_DS_1_DiskFull(t *testing.T) {
 		t.Errorf("the disk has %+v, want a reserve of a hundredth and no room for a file", d)
 	}
 
-	filler := fill(t, b.Dir)
+	filler := fillUp(t, b.Dir)
 	a.Write("s", "new")
 	text := problem(l, b, 30*time.Second, "s", "disk_full")
 	if out := b.Cli("why", b.Path("s")); !strings.Contains(out, "nearly full") || !strings.Contains(text, "free some space") {
@@ -152,7 +152,7 @@ func TestO_DS_2_StateDiskFull(t *testing.T) {
 	tmpfs(l, state, "64m")
 	a.Put("s", "old")
 	l.Pool(a, b)
-	filler := fill(t, state)
+	filler := fillUp(t, state)
 	inState(l, b, 20*time.Second, "halted")
 	if why := b.Status().Pools[0].HaltedWhy; !strings.Contains(why, "disk that holds the state is full") {
 		t.Errorf("halted because %q", why)
