@@ -44,6 +44,7 @@ type Host struct {
 	Home, Dir string
 	Env       []string // of every command of the program
 	Args      []string // of every Up
+	Wrap      []string // put before every command of the program, such as unshare with its arguments
 	Node      *exec.Cmd
 	user      int // 0: root
 	log       *tail
@@ -131,6 +132,9 @@ func (h *Host) Command(name string, args ...string) *exec.Cmd {
 	enter := []string{"--net=/run/netns/" + h.NS, "--"}
 	if h.user != 0 {
 		enter = append(enter, "setpriv", "--reuid", strconv.Itoa(h.user), "--regid", strconv.Itoa(h.user), "--clear-groups", "--")
+	}
+	if name == Program {
+		enter = append(enter, h.Wrap...)
 	}
 	cmd := exec.Command("nsenter", append(append(enter, name), args...)...)
 	cmd.Env = append(os.Environ(), append(h.Env, "MEERKAT_HOME="+h.Home, "NO_COLOR=1")...)
@@ -429,12 +433,16 @@ func (l *Lab) Equal(hosts ...*Host) {
 func (l *Lab) EqualWithin(limit time.Duration, hosts ...*Host) {
 	l.T.Helper()
 	l.Converged(limit, hosts...)
-	want := Snapshot(l.T, hosts[0].Dir)
-	for _, h := range hosts[1:] {
-		if diff := Compare(want, Snapshot(l.T, h.Dir)); diff != "" {
-			l.T.Fatalf("%s and %s differ:\n%s\n%s", hosts[0].Name, h.Name, diff, l.Logs())
+	// A change of the last moment may not have been noticed yet when the nodes say that they are in sync.
+	l.Until(10*time.Second, "equal folders", func() error {
+		want := Snapshot(l.T, hosts[0].Dir)
+		for _, h := range hosts[1:] {
+			if diff := Compare(want, Snapshot(l.T, h.Dir)); diff != "" {
+				return fmt.Errorf("%s and %s differ:\n%s", hosts[0].Name, h.Name, diff)
+			}
 		}
-	}
+		return nil
+	})
 }
 
 // Wire is how many bytes the host has received and sent on its network.
