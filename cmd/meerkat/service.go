@@ -227,6 +227,7 @@ func (a *app) unit(ctx context.Context, s service) (string, error) {
 		return plist(s, exe, a.home), nil
 	}
 	head := "[Unit]\nDescription=meerkat, keeps folders equal on all your machines\nDocumentation=https://github.com/bwaklog/meerkat\nAfter=network-online.target\nWants=network-online.target\n"
+	// The second Type is for systemd 253 and newer; an older one passes over it.
 	run := fmt.Sprintf("\n[Service]\nType=notify\nType=notify-reload\nWatchdogSec=60\nExecStart=%s --home %s up\nRestart=on-failure\nRestartSec=5\nTimeoutStopSec=15\nOOMPolicy=continue\nUMask=0077\n", quoteUnit(exe), quoteUnit(a.home))
 	harden := "\nNoNewPrivileges=yes\nLockPersonality=yes\nMemoryDenyWriteExecute=yes\nRestrictRealtime=yes\nRestrictSUIDSGID=yes\nSystemCallArchitectures=native\nSystemCallFilter=@system-service\nSystemCallErrorNumber=EPERM\nRestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK\n"
 	target := "default.target"
