@@ -25,6 +25,9 @@ func FuzzOpenSegment(f *testing.F) {
 		if err == nil && (len(s.Leaves) == 0 || s.Hash.IsZero()) {
 			t.Errorf("opened an empty segment: %+v", s)
 		}
+		if w, werr := event.WriterOf(b); err == nil && (werr != nil || w != s.Writer) {
+			t.Errorf("WriterOf = %v, %v, want %v", w, werr, s.Writer)
+		}
 	})
 }
 

@@ -55,8 +55,27 @@ func TestAnyOrderOfDeliveryGivesOneState(t *testing.T) {
 				}
 			}
 			checkDefinition(t, ls, want)
+			checkTogether(t, ls, want)
 		}
 	})
+}
+
+// checkTogether adds ls at once, and in two parts.
+func checkTogether(t *rapid.T, ls []event.Leaf, want event.State) {
+	cut := rapid.IntRange(0, len(ls)).Draw(t, "cut")
+	all, moved := event.State{}.AddAll(append(ls, ls[:cut]...))
+	if !moved || !bytes.Equal(all.Encode(), want.Encode()) {
+		t.Fatalf("added together: moved %v, %s", moved, cmp.Diff(want, all))
+	}
+	first, _ := event.State{}.AddAll(ls[:cut])
+	before := first.Encode()
+	both, moved := first.AddAll(ls[cut:])
+	if !bytes.Equal(both.Encode(), want.Encode()) || moved == bytes.Equal(before, want.Encode()) {
+		t.Fatalf("added in two parts: moved %v, %s", moved, cmp.Diff(want, both))
+	}
+	if !bytes.Equal(first.Encode(), before) {
+		t.Fatal("the state that was added to has changed")
+	}
 }
 
 // checkDefinition compares a state with what SEMANTICS 2.3 says of the set.

@@ -34,6 +34,17 @@ func OpenSegment(pool PoolID, raw []byte) (Segment, error) {
 	return s, nil
 }
 
+// WriterOf is the writer that raw names, without any proof that it is: enough to put a segment aside unopened. Its errors
+// are those of [OpenSegment].
+func WriterOf(raw []byte) (Writer, error) {
+	head, _, _, err := splitSegment(raw)
+	if err != nil {
+		return Writer{}, err
+	}
+	h, err := decodeHeader(head)
+	return h.writer, err
+}
+
 // splitSegment takes header and signature off; the leaves remain.
 func splitSegment(raw []byte) (head, sig, leaves []byte, err error) {
 	in := fields{rest: raw}

@@ -18,32 +18,80 @@ type State struct {
 
 // Add is s with l, and whether that differs from s. s is not changed; the result shares with s and keeps l. A pruned
 // leaf changes nothing. All leaves of a State must be of one path, which Add does not check.
-func (s State) Add(l Leaf) (State, bool) {
-	if l.Raw == nil || s.has(l.Hash) {
+func (s State) Add(l Leaf) (State, bool) { return s.AddAll([]Leaf{l}) }
+
+// AddAll is [State.Add] for many leaves, whose order does not matter. It costs about as much as adding one of them: where
+// somebody says thousands of things about one path, they are to be added together. ls stays the caller's.
+func (s State) AddAll(ls []Leaf) (State, bool) {
+	if len(ls) == 1 && (ls[0].Raw == nil || s.Has(ls[0].Hash)) {
+		return s, false
+	}
+	all, news := s.candidates(ls)
+	if !news {
 		return s, false
 	}
 	next := State{Covered: s.Covered}
-	if !l.Event.Ctx.Leq(s.Covered) {
-		next.Covered = s.Covered.Join(l.Event.Ctx)
-	}
-	all := append(slices.Clone(s.leaves()), l)
-	if next.Covered.Covers(l.Dot) && !maximal(l, all) {
-		return s, false // Covered did not grow: whoever outranks l has its ctx
-	}
-	// A leaf that was neither live nor maximal before is neither now, so those at hand are enough.
-	for _, x := range all {
-		if !next.Covered.Covers(x.Dot) {
-			next.Live = insert(next.Live, x)
-		} else if maximal(x, all) {
-			next.Witness = insert(next.Witness, x)
+	owned := false
+	for _, c := range all {
+		if ctx := c.leaf.Event.Ctx; c.fresh && !ctx.Leq(next.Covered) {
+			if !owned {
+				next.Covered, owned = s.Covered.Clone(), true
+			}
+			next.Covered = next.Covered.grow(ctx)
 		}
+	}
+	// A leaf that was neither live nor maximal before is neither now, so those at hand are enough. Where none of the fresh
+	// ones is kept, Covered did not grow: whoever outranks them has their ctx.
+	kept := false
+	for _, c := range all {
+		switch {
+		case !next.Covered.Covers(c.leaf.Dot):
+			next.Live = append(next.Live, *c.leaf)
+		case maximal(c.leaf, all):
+			next.Witness = append(next.Witness, *c.leaf)
+		default:
+			continue
+		}
+		kept = kept || c.fresh
+	}
+	if !kept {
+		return s, false
 	}
 	return next, true
 }
 
-func (s State) has(h Hash) bool {
-	is := func(l Leaf) bool { return l.Hash == h }
-	return slices.ContainsFunc(s.Live, is) || slices.ContainsFunc(s.Witness, is)
+// candidate is a leaf that may belong to a State.
+type candidate struct {
+	leaf  *Leaf
+	fresh bool
+}
+
+// candidates are the leaves of s and those of ls that are not among them, by hash; news says that there are such.
+func (s State) candidates(ls []Leaf) (all []candidate, news bool) {
+	all = make([]candidate, 0, len(s.Live)+len(s.Witness)+len(ls))
+	for _, have := range [][]Leaf{s.Live, s.Witness} {
+		for i := range have {
+			all = append(all, candidate{leaf: &have[i]})
+		}
+	}
+	for i := range ls {
+		if ls[i].Raw != nil {
+			all = append(all, candidate{&ls[i], true})
+		}
+	}
+	slices.SortStableFunc(all, func(a, b candidate) int { return a.leaf.Hash.Compare(b.leaf.Hash) })
+	all = slices.CompactFunc(all, func(a, b candidate) bool { return a.leaf.Hash == b.leaf.Hash }) // keeps the older
+	return all, slices.ContainsFunc(all, func(c candidate) bool { return c.fresh })
+}
+
+// Has says whether the leaf of that hash is kept in s.
+func (s State) Has(h Hash) bool {
+	for _, ls := range [][]Leaf{s.Live, s.Witness} {
+		if _, ok := slices.BinarySearchFunc(ls, h, func(l Leaf, h Hash) int { return l.Hash.Compare(h) }); ok {
+			return true
+		}
+	}
+	return false
 }
 
 func (s State) leaves() []Leaf {
@@ -55,20 +103,15 @@ func (s State) leaves() []Leaf {
 
 // outranks says whether x makes l superfluous as a witness. It is a strict partial order in which every leaf of a
 // finite set is a maximal one or below one, so the maximal leaves can be kept step by step.
-func outranks(x, l Leaf) bool {
+func outranks(x, l *Leaf) bool {
 	if !l.Event.Ctx.Leq(x.Event.Ctx) {
 		return false
 	}
 	return !x.Event.Ctx.Leq(l.Event.Ctx) || x.Hash.Compare(l.Hash) > 0
 }
 
-func maximal(l Leaf, all []Leaf) bool {
-	return !slices.ContainsFunc(all, func(x Leaf) bool { return outranks(x, l) })
-}
-
-func insert(ls []Leaf, l Leaf) []Leaf {
-	i, _ := slices.BinarySearchFunc(ls, l, func(a, b Leaf) int { return a.Hash.Compare(b.Hash) })
-	return slices.Insert(ls, i, l)
+func maximal(l *Leaf, all []candidate) bool {
+	return !slices.ContainsFunc(all, func(x candidate) bool { return outranks(x.leaf, l) })
 }
 
 // Item is the unit of state reconciliation: two nodes have the same item for p just when they have the same live leaves

@@ -83,8 +83,8 @@ func (s State) sound() bool {
 		if s.Covered.Covers(l.Dot) != witness || l.Event.Path != all[0].Event.Path {
 			return false
 		}
-		for _, x := range all {
-			if witness && outranks(x, l) {
+		for j := range all {
+			if witness && outranks(&all[j], &l) {
 				return false
 			}
 		}

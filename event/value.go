@@ -54,9 +54,16 @@ func (v Value) Live() bool { return v.Kind != Tomb }
 
 // SameContent says whether v and w are the same kind with the same bytes or target. Two tombstones are the same, and
 // so are two directories.
-func (v Value) SameContent(w Value) bool {
-	return v.Kind == w.Kind && v.Root == w.Root && v.Target == w.Target
+func (v Value) SameContent(w Value) bool { return contentOf(v) == contentOf(w) }
+
+// sameness is what values of the same content share.
+type sameness struct {
+	kind   Kind
+	root   chunker.ID
+	target string
 }
+
+func contentOf(v Value) sameness { return sameness{v.Kind, v.Root, v.Target} }
 
 // Same says whether v and w have the same content, mode and mtime.
 func (v Value) Same(w Value) bool {

@@ -150,35 +150,45 @@ func (r *resolver) bare(fresh []Leaf) View {
 	return v
 }
 
-// replaced says whether t's author saw what l's content (or metadata) register holds, and set another.
-func replaced(l, t Leaf, register func(Event) Dot) bool {
-	d := register(l.Event)
-	return d != register(t.Event) && t.seen(d)
+// register is one of the two that an event has: which event set what it says of content, or of metadata.
+type register func(*Event) Dot
+
+func content(e *Event) Dot  { return e.CDot }
+func metadata(e *Event) Dot { return e.MDot }
+
+// replaced says whether t's author saw what l's register holds, and set another.
+func replaced(l, t *Leaf, reg register) bool {
+	d := reg(&l.Event)
+	return d != reg(&t.Event) && t.seen(d)
 }
 
-func content(e Event) Dot  { return e.CDot }
-func metadata(e Event) Dot { return e.MDot }
+// carriers are the indexes of those of ls, live leaves of one path, that others may have replaced: they carry on what an
+// event before them set. What a live leaf has set itself nobody has seen, but for a leaf of the same dot. So thousands of
+// siblings that know nothing of each other are not compared each with each.
+func carriers(ls []Leaf, reg register) (out []int) {
+	dots := make(map[Dot]int, len(ls))
+	for i := range ls {
+		dots[ls[i].Dot]++
+	}
+	for i := range ls {
+		if l := &ls[i]; reg(&l.Event) != l.Dot || dots[l.Dot] > 1 {
+			out = append(out, i)
+		}
+	}
+	return out
+}
 
 // unreplaced are those of ls, in their order, that count: replaced by no other, nor by one that such a one replaced in
 // turn. Leaves that replaced each other in a circle count all, so a value is passed over only for one that counts.
-func unreplaced(ls []Leaf, register func(Event) Dot) []Leaf {
+func unreplaced(ls []Leaf, reg register) []Leaf {
 	if len(ls) < 2 {
 		return ls
 	}
-	var queue []Leaf
-	for _, l := range ls {
-		if !slices.ContainsFunc(ls, func(t Leaf) bool { return replaced(l, t, register) }) {
-			queue = append(queue, l)
-		}
+	open := carriers(ls, reg)
+	if len(open) == 0 {
+		return ls
 	}
-	stale := make([]bool, len(ls))
-	for i := 0; i < len(queue); i++ {
-		for j, l := range ls {
-			if !stale[j] && replaced(l, queue[i], register) {
-				stale[j], queue = true, append(queue, l)
-			}
-		}
-	}
+	stale := staleOf(ls, open, reg)
 	var out []Leaf
 	for i, l := range ls {
 		if !stale[i] {
@@ -186,6 +196,33 @@ func unreplaced(ls []Leaf, register func(Event) Dot) []Leaf {
 		}
 	}
 	return out
+}
+
+// staleOf marks those of ls that do not count; only the ones in open may be among them.
+func staleOf(ls []Leaf, open []int, reg register) []bool {
+	first := make([]bool, len(ls)) // replaced by some other
+	for _, j := range open {
+		for i := range ls {
+			if first[j] = replaced(&ls[j], &ls[i], reg); first[j] {
+				break
+			}
+		}
+	}
+	var queue []int
+	for i := range ls {
+		if !first[i] {
+			queue = append(queue, i)
+		}
+	}
+	stale := make([]bool, len(ls))
+	for n := 0; n < len(queue); n++ {
+		for _, j := range open {
+			if !stale[j] && replaced(&ls[j], &ls[queue[n]], reg) {
+				stale[j], queue = true, append(queue, j)
+			}
+		}
+	}
+	return stale
 }
 
 // fresh are the siblings whose content counts. Where something lives below, a directory that others replaced counts
@@ -210,12 +247,17 @@ func (r *resolver) merged(win Leaf, fresh []Leaf) []Leaf {
 			out = append(out, l)
 		}
 	}
-	isFresh := func(l Leaf) bool {
-		return slices.ContainsFunc(fresh, func(f Leaf) bool { return f.Hash == l.Hash })
+	if len(in) == 0 || len(out) == 0 {
+		return in
 	}
-	for i := 0; i < len(in); i++ {
+	counts := make(map[Hash]bool, len(fresh))
+	for i := range fresh {
+		counts[fresh[i].Hash] = true
+	}
+	out = slices.DeleteFunc(out, func(l Leaf) bool { return counts[l.Hash] })
+	for i := 0; i < len(in) && len(out) > 0; i++ {
 		out = slices.DeleteFunc(out, func(l Leaf) bool {
-			if isFresh(l) || !replaced(l, in[i], content) {
+			if !replaced(&l, &in[i], content) {
 				return false
 			}
 			in = append(in, l)
@@ -234,11 +276,11 @@ func metaOf(win Leaf, merged []Leaf) Leaf {
 // losers are the other contents among fresh, each by its greatest leaf.
 func losers(fresh []Leaf, win Value) []Loser {
 	var out []Loser
+	known := map[sameness]bool{contentOf(win): true}
 	for _, l := range fresh {
-		v := l.Event.Value
-		known := slices.ContainsFunc(out, func(o Loser) bool { return o.Value.SameContent(v) })
-		if !known && !v.SameContent(win) {
-			out = append(out, Loser{v, l})
+		if c := contentOf(l.Event.Value); !known[c] {
+			known[c] = true
+			out = append(out, Loser{l.Event.Value, l})
 		}
 	}
 	return out
@@ -260,6 +302,9 @@ func (r *resolver) prev(win Leaf) []chunker.ID {
 	var ids []chunker.ID
 	now, all := win.Event.Value.Content(), slices.Concat(r.alive, r.tombs, r.stale)
 	for _, l := range all {
+		if len(ids) == MaxPrev {
+			break // the hash of a link's target costs time
+		}
 		ids = addPrev(ids, now, l.Event.Value.Content())
 	}
 	ids = addPrev(ids, now, win.Event.Prev...)

@@ -160,21 +160,23 @@ func (r *replica) unrest() string {
 		if m.ID == r.self || !r.links.online(m.ID) {
 			continue
 		}
-		if why := restless(r.reports.get(m.ID), heads); why != "" {
+		rep := r.reports.get(m.ID)
+		if why := restless(rep, heads, r.claims.credible(m.ID, rep, heads, time.Now())); why != "" {
 			return m.Name + " " + why
 		}
 	}
 	return ""
 }
 
-// restless says what a member that is online still has to do, or "".
-func restless(rep *report, heads []event.Head) string {
+// restless says what a member that is online still has to do, or ""; ahead
+// says whether it is believed to know more than heads.
+func restless(rep *report, heads []event.Head, ahead bool) string {
 	switch {
 	case rep == nil || rep.Leaving:
 		return "has not said what it has"
 	case !rep.covers(heads):
 		return "does not know the newest changes"
-	case rep.ahead(heads):
+	case ahead:
 		return "knows changes that are not here yet"
 	case rep.Wanted.Files > 0:
 		return fmt.Sprintf("still lacks %d files", rep.Wanted.Files)

@@ -45,6 +45,12 @@ func offenceOf(err error) offence {
 		return offence{"sends bytes that are not what was asked for", 50}
 	case errors.Is(err, errHoarder):
 		return offence{"announces far more files than it gives, or than fit here", 0}
+	case errors.Is(err, errPest):
+		return offence{"opens streams without pause though it is a stranger", scoreMost}
+	case errors.Is(err, errDeaf):
+		return offence{"contradicts itself in its own log", 50}
+	case errors.Is(err, errBurden):
+		return offence{"makes changes that cost far more than they say", 0}
 	case errors.Is(err, pubsub.ErrFlood):
 		return offence{"says and asks more than any node has to", 2}
 	case errors.Is(err, pubsub.ErrProtocol):
@@ -52,6 +58,9 @@ func offenceOf(err error) offence {
 	}
 	return offence{"sends what no node makes", 10}
 }
+
+// errPest is held against a stranger who goes on though it is refused.
+var errPest = errors.New("streams of a stranger without pause")
 
 // conduct remembers how peers behave. Whoever offends too much is shut out for
 // a while: its links are closed and none is opened or let in. What others bring
@@ -215,4 +224,16 @@ func (n *Node) muted(id event.PoolID, author peer.ID) bool {
 // shun closes all links to p, without waiting for it.
 func (n *Node) shun(p peer.ID) {
 	n.shunned.Go(func() { _ = n.host.Network().ClosePeer(p) }) // it is to be gone, and is
+}
+
+// outPest shuts out a stranger who opens streams without pause. The host calls
+// it, and may do so before the node has taken the host over.
+func (n *Node) outPest(p peer.ID) {
+	if !n.hosted.Load() {
+		return
+	}
+	if v := n.conduct.blame(p, errPest); v.shut == 0 {
+		n.shun(p) // still shut out, or nobody more can be remembered
+	}
+	n.log.Debug("a stranger is shut out", "peer", p)
 }

@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/bwaklog/meerkat/event"
@@ -95,6 +96,66 @@ func TestQuotaIsSpentAndMadeGood(t *testing.T) {
 	})
 }
 
+func TestBurdenIsMadeGoodByTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var q quota
+		if !q.bears(liar, 2*burdenMost) {
+			t.Error("what costs more than all there is never goes in")
+		}
+		if q.bears(liar, 1) || !q.spent(liar) || !q.burdened(liar) {
+			t.Errorf("in debt: spent %v, burdened %v", q.spent(liar), q.burdened(liar))
+		}
+		if q.spent("honest") || q.burdened("honest") {
+			t.Error("another author pays for it")
+		}
+		time.Sleep(2 * burdenMost / burdenASec * time.Second)
+		if q.spent(liar) || !q.bears(liar, burdenMost) {
+			t.Error("time alone does not make it good")
+		}
+		q.bear(liar, 1)
+		if !q.spent(liar) {
+			t.Error("what was taken in is not counted")
+		}
+	})
+}
+
+func TestAuthorThatDoesNotKnowItself(t *testing.T) {
+	w := event.Writer{Node: liar, Epoch: 1}
+	leaf := func(seq, own uint64, p event.Path) event.Leaf {
+		l := event.Leaf{Dot: event.Dot{Writer: w, Seq: seq}, Event: event.Event{Path: p}, Raw: []byte{1}}
+		if own > 0 {
+			l.Event.Ctx = event.Vector{w: own}
+		}
+		return l
+	}
+	for name, c := range map[string]struct {
+		leaves []event.Leaf
+		want   int
+	}{
+		"each on its own path":          {[]event.Leaf{leaf(5, 0, "a"), leaf(6, 0, "b")}, 0},
+		"edits of one path":             {[]event.Leaf{leaf(5, 3, "a"), leaf(6, 5, "a"), leaf(7, 6, "a")}, 0},
+		"knows nothing of itself":       {[]event.Leaf{leaf(5, 0, "a"), leaf(6, 0, "a"), leaf(7, 0, "a")}, 2},
+		"knows the one before last":     {[]event.Leaf{leaf(5, 0, "a"), leaf(6, 5, "a"), leaf(7, 5, "a")}, 1},
+		"pruned ones are not looked at": {[]event.Leaf{leaf(5, 0, "a"), {Dot: event.Dot{Writer: w, Seq: 6}}, leaf(7, 5, "a")}, 0},
+	} {
+		if got := deaf(event.Segment{Writer: w, First: 5, Leaves: c.leaves}); got != c.want {
+			t.Errorf("%s: %d, want %d", name, got, c.want)
+		}
+	}
+}
+
+func TestFilesThatNoDiskHoldsCostMore(t *testing.T) {
+	of := func(size int64) float64 {
+		return price(event.Segment{Leaves: make([]event.Leaf, 3)}) - 3 +
+			price(event.Segment{Leaves: []event.Leaf{{Event: event.Event{Value: event.Value{Kind: event.File, Size: size}}}}})
+	}
+	for size, want := range map[int64]float64{0: 1, 1 << 39: 1, 3 << 40: 4, 1 << 50: 1 + quotaSizeMost} {
+		if got := of(size); got != want {
+			t.Errorf("a file of %d bytes costs %v, want %v", size, got, want)
+		}
+	}
+}
+
 func TestBlockadeTriesAFewAndThenMore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var b blockade
@@ -128,6 +189,28 @@ func TestBlockadeTriesAFewAndThenMore(t *testing.T) {
 		b.begin(true)
 		if n := picked(); n != 20_000 {
 			t.Errorf("%d are tried when somebody came, want all", n)
+		}
+	})
+}
+
+func TestStrangerWhoDoesNotStopIsShownTheDoor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		outs := map[peer.ID]int{}
+		d := doorman{
+			ResourceManager: &network.NullResourceManager{}, fellow: func(p peer.ID) bool { return p == "member" },
+			pest: func(p peer.ID) { outs[p]++ },
+		}
+		for _, p := range []peer.ID{"member", "joins"} {
+			for range 120 { // a stranger who joins, and all that goes with it
+				_, _ = d.OpenStream(p, network.DirInbound) // only counted
+			}
+		}
+		for range 1000 {
+			_, _ = d.OpenStream("member", network.DirInbound) // likewise
+			_, _ = d.OpenStream(liar, network.DirInbound)     // likewise
+		}
+		if outs[liar] == 0 || outs["member"] != 0 || outs["joins"] != 0 {
+			t.Errorf("shut out %v, want the liar alone", outs)
 		}
 	})
 }

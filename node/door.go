@@ -112,6 +112,7 @@ func (r *replica) After(w event.Writer, seq uint64, most int) ([][]byte, error) 
 
 // Append verifies segments and makes them durable; the disk follows later.
 func (r *replica) Append(_ context.Context, from peer.ID, raws [][]byte) error {
+	raws, tired := r.notSpent(raws)
 	segs := make([]event.Segment, 0, len(raws))
 	for _, raw := range raws {
 		seg, err := event.OpenSegment(r.id, raw)
@@ -124,11 +125,13 @@ func (r *replica) Append(_ context.Context, from peer.ID, raws [][]byte) error {
 	before, _ := r.st.NeedTotal()
 	mine := r.ownNews(segs)
 	res, err := r.st.Append(segs...)
-	err = errors.Join(r.judgeRefused(err), late)
+	err = errors.Join(r.judgeRefused(err), late, tired)
 	after, _ := r.st.NeedTotal()
 	r.charge(segs, after-before)
+	r.bear(res.Burdens)
 	if res.New > 0 {
 		err = errors.Join(err, r.forksIn(segs), r.seenSelf(mine))
+		r.forgetTurns(res.Paths)
 		r.tell(segs)
 		r.watchBursts(segs)
 		r.mu.Lock()

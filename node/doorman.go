@@ -18,20 +18,28 @@ const (
 	// connections that one address may. Members open streams as they need them.
 	strangerStreams, strangerStreamsAtOnce = 5, 100
 	addressConns, addressConnsAtOnce       = 3, 60
-	bucketsMost                            = 4096
+	// Streams that are refused to a stranger a second, and at once, before it is
+	// shown the door: whoever asks that much hears nothing of the refusals.
+	strangerRefusals, strangerRefusalsAtOnce = 5, 50
+	bucketsMost                              = 4096
 )
 
 // doorman is the host's resource manager: libp2p's own, which bounds how much
 // a peer holds at a time, and a bound on how often a stranger may ask.
 type doorman struct {
 	network.ResourceManager
-	fellow  func(peer.ID) bool
-	streams buckets
+	fellow   func(peer.ID) bool
+	pest     func(peer.ID) // shuts a stranger out who does not stop; must not block
+	streams  buckets
+	refusals buckets
 }
 
 // OpenStream refuses strangers who open too many streams.
 func (d *doorman) OpenStream(p peer.ID, dir network.Direction) (network.StreamManagementScope, error) {
 	if dir == network.DirInbound && !d.fellow(p) && !d.streams.allow(string(p), strangerStreams, strangerStreamsAtOnce) {
+		if !d.refusals.allow(string(p), strangerRefusals, strangerRefusalsAtOnce) {
+			d.pest(p)
+		}
 		return nil, fmt.Errorf("%w: streams of a stranger", network.ErrResourceLimitExceeded)
 	}
 	return d.ResourceManager.OpenStream(p, dir)

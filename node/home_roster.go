@@ -41,10 +41,15 @@ func (h *Home) actOn(name, member string, f func(*store.Pool, *pool.Roster, peer
 }
 
 // PeerRemove takes a member out of the pool. What is known here of its changes
-// stays; later ones do not count. It returns the pool that was meant.
+// stays, but for the last ones whose content has not come; later ones do not
+// count. It returns the pool that was meant.
 func (h *Home) PeerRemove(_ context.Context, name, member string) (HomePool, error) {
 	return h.actOn(name, member, func(st *store.Pool, ro *pool.Roster, id peer.ID) (pool.Record, error) {
-		return ro.Remove(h.key, id, headsOf(st), h.clock.Now())
+		cut, err := cutFor(st, id)
+		if err != nil {
+			return pool.Record{}, err
+		}
+		return ro.Remove(h.key, id, cut, h.clock.Now())
 	})
 }
 

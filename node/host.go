@@ -41,6 +41,7 @@ type hostConfig struct {
 	gater   connmgr.ConnectionGater
 	fellow  func(peer.ID) bool // a member of some pool; nil: nobody is
 	metrics prometheus.Registerer
+	pest    func(peer.ID) // shuts out a stranger who does not stop; nil: nobody is
 }
 
 // newHost makes the libp2p host of a node: TCP with TLS 1.3 and QUIC, nothing
@@ -70,7 +71,7 @@ func newHost(c hostConfig) (host.Host, error) {
 		libp2p.Muxer(yamux.ID, tunedYamux()),
 		libp2p.SwarmOpts(swarm.WithDialRanker(rankLANFirst)),
 		libp2p.ConnectionManager(cm),
-		libp2p.ResourceManager(&doorman{ResourceManager: rm, fellow: c.knows}),
+		libp2p.ResourceManager(&doorman{ResourceManager: rm, fellow: c.knows, pest: c.outs}),
 		libp2p.UDPBlackHoleSuccessCounter(nil),
 		libp2p.IPv6BlackHoleSuccessCounter(nil),
 		libp2p.EnableNATService(),
@@ -98,6 +99,12 @@ func metricsOption(r prometheus.Registerer) libp2p.Option {
 		return libp2p.DisableMetrics()
 	}
 	return libp2p.PrometheusRegisterer(r)
+}
+
+func (c hostConfig) outs(p peer.ID) {
+	if c.pest != nil {
+		c.pest(p)
+	}
 }
 
 func (c hostConfig) knows(p peer.ID) bool { return c.fellow != nil && c.fellow(p) }

@@ -34,7 +34,7 @@ func (n *Node) hostConfig() hostConfig {
 	return hostConfig{
 		metrics: n.conf.Metrics,
 		key:     n.home.Key(), listen: n.conf.Listen,
-		public: n.takenForPublic(), portMap: mapsPorts(n.conf.Listen), gater: n.conduct, fellow: n.fellow,
+		public: n.takenForPublic(), portMap: mapsPorts(n.conf.Listen), gater: n.conduct, fellow: n.fellow, pest: n.outPest,
 	}
 }
 

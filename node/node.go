@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/host"
@@ -91,6 +92,7 @@ type Node struct {
 	nat    *surroundings
 
 	conduct *conduct
+	hosted  atomic.Bool    // host is set
 	shunned sync.WaitGroup // links that are being closed
 
 	mu       sync.Mutex
@@ -157,6 +159,7 @@ func (n *Node) build() (err error) {
 	if n.host, err = n.conf.Ground.host(n.hostConfig()); err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
+	n.hosted.Store(true)
 	defer func() {
 		if err != nil {
 			_ = n.host.Close() // err says why

@@ -36,7 +36,7 @@ func (r *replica) Evidence(keys []event.Key, most int) ([]event.Proved, []event.
 // Supplement verifies events that came on their own and makes them durable;
 // the disk follows later. A bad one does not keep the others out.
 func (r *replica) Supplement(_ context.Context, from peer.ID, evs []event.Proved) error {
-	var bad error
+	var bad, late error
 	var ss []store.Supplement
 	var alone []event.Segment // each event as if it were a segment
 	for _, e := range evs {
@@ -45,12 +45,21 @@ func (r *replica) Supplement(_ context.Context, from peer.ID, evs []event.Proved
 			bad = errors.Join(bad, fmt.Errorf("event from %s: %w", from, err))
 			continue
 		}
+		if p := l.Dot.Writer.Node; p != r.self && r.quota.spent(p) {
+			late = r.late(p)
+			continue
+		}
 		ss = append(ss, store.Supplement{Leaf: l, Proof: e.Proof})
 		alone = append(alone, event.Segment{Pool: r.id, Writer: l.Dot.Writer, First: l.Dot.Seq, Leaves: []event.Leaf{l}})
 	}
 	mine := r.ownNews(alone)
+	before, _ := r.st.NeedTotal()
 	res, err := r.st.Supplement(ss...)
+	after, _ := r.st.NeedTotal()
+	r.charge(alone, after-before)
+	r.bear(res.Burdens)
 	if res.New > 0 {
+		r.forgetTurns(res.Paths)
 		err = errors.Join(err, r.seenSelf(mine))
 		r.tell(slices.DeleteFunc(alone, func(s event.Segment) bool {
 			return !slices.Contains(res.Paths, s.Leaves[0].Event.Path)
@@ -61,7 +70,7 @@ func (r *replica) Supplement(_ context.Context, from peer.ID, evs []event.Proved
 		r.applyNow.poke()
 		r.reportNow.poke()
 	}
-	return errors.Join(bad, err)
+	return errors.Join(bad, late, err)
 }
 
 // scrubLoop recounts the states some time after the start and then daily, so

@@ -89,7 +89,7 @@ type replica struct {
 	fetches    int // under way
 	applying   bool
 	first      bool // the first scan of this run is done
-	conflict   map[event.Path]time.Time
+	disputes   map[event.Path]dispute
 	lastEdit   time.Time
 	recent     int // events that came in since the last converge
 	partials   map[chunker.ID]*openFile
@@ -105,6 +105,7 @@ type replica struct {
 
 	reports     reportBook
 	quota       quota
+	claims      claims
 	flights     flights
 	stubborn    stubborn
 	blame       func(peer.ID, error)
@@ -131,7 +132,7 @@ func (n *Node) newReplica(id event.PoolID, dir string, st *store.Pool) *replica 
 		scanNow: newNudge(), applyNow: newNudge(), reportNow: newNudge(), mendNow: newNudge(), fateNow: newNudge(), pruneNow: newNudge(),
 		settings: n.home.Settings, pauses: &n.pauses, opened: make(chan struct{}),
 		dirty: map[event.Path]bool{}, problems: map[event.Path]Problem{},
-		conflict: map[event.Path]time.Time{}, partials: map[chunker.ID]*openFile{},
+		disputes: map[event.Path]dispute{}, partials: map[chunker.ID]*openFile{},
 		holdBursts: func() bool { return n.home.Settings().HoldBursts },
 		again:      n.admit.AskAgain, expel: n.expel,
 		rosterNews: n.heirs.poke.poke, elders: n.eldersOf(id),

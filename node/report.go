@@ -184,16 +184,8 @@ func (r *report) seq(w event.Writer) (seq uint64, said bool) {
 	return seq, ok || !r.Partial
 }
 
-// ahead reports whether the reporter knows events that heads lack.
+// ahead reports whether the reporter says that it knows events that heads lack.
 func (r *report) ahead(heads []event.Head) bool {
-	mine := make(map[event.Writer]uint64, len(heads))
-	for _, h := range heads {
-		mine[h.Writer] = h.Seq
-	}
-	for w, seq := range r.Heads {
-		if seq > mine[w] {
-			return true
-		}
-	}
-	return false
+	_, ahead := r.claims(heads)
+	return ahead
 }

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -40,6 +41,13 @@ func (r *replica) unsettled() (map[event.Path]bool, error) {
 	return out, nil
 }
 
+// dispute is what is remembered of a path that is to be settled.
+type dispute struct {
+	since   time.Time
+	authors map[peer.ID]bool // of the losing values; nil: to be looked up
+	news    int              // how often the path has changed since
+}
+
 // settleDue settles conflicts whose turn it is here: at once where this node
 // wrote a losing value, else after the members online with lower ids had their
 // turn. It returns when the next one is due, or zero.
@@ -69,25 +77,55 @@ func (r *replica) settleDue() (time.Duration, error) {
 
 // turn is how long until this node should settle p.
 func (r *replica) turn(p event.Path) (time.Duration, error) {
-	v, err := r.st.View(p)
-	if err != nil {
-		return 0, err
+	d := r.disputeAt(p)
+	if d.authors == nil {
+		v, err := r.st.View(p)
+		if err != nil {
+			return 0, err
+		}
+		d.authors = make(map[peer.ID]bool, 1)
+		for _, l := range v.Losers {
+			d.authors[l.Leaf.Dot.Writer.Node] = true
+		}
+		r.keepDispute(p, d)
 	}
-	authors := map[peer.ID]bool{}
-	for _, l := range v.Losers {
-		authors[l.Leaf.Dot.Writer.Node] = true
-	}
-	if authors[r.self] {
+	if d.authors[r.self] {
 		return 0, nil
 	}
+	return time.Until(d.since.Add(r.rank(d.authors))), nil
+}
+
+// disputeAt is what is remembered of p, from now on at the latest.
+func (r *replica) disputeAt(p event.Path) dispute {
 	r.mu.Lock()
-	since, ok := r.conflict[p]
+	defer r.mu.Unlock()
+	d, ok := r.disputes[p]
 	if !ok {
-		since = time.Now()
-		r.conflict[p] = since
+		d = dispute{since: time.Now()}
+		r.disputes[p] = d
 	}
-	r.mu.Unlock()
-	return time.Until(since.Add(r.rank(authors))), nil
+	return d
+}
+
+// keepDispute remembers d, unless p has changed since d was looked up.
+func (r *replica) keepDispute(p event.Path, d dispute) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if now, ok := r.disputes[p]; ok && now.news == d.news {
+		r.disputes[p] = d
+	}
+}
+
+// forgetTurns has the authors of disputes at paths that changed be looked up
+// again.
+func (r *replica) forgetTurns(paths []event.Path) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, p := range paths {
+		if d, ok := r.disputes[p]; ok {
+			r.disputes[p] = dispute{since: d.since, news: d.news + 1}
+		}
+	}
 }
 
 // rank spreads the members' turns: authors of losers first, then by id.
@@ -106,14 +144,18 @@ func (r *replica) rank(authors map[peer.ID]bool) time.Duration {
 	return min(time.Duration(place)*settleStep, settleLast)
 }
 
+// forgetSettled forgets the conflicts that are not among paths any more.
 func (r *replica) forgetSettled(paths []event.Path) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for p := range r.conflict {
-		if !slices.Contains(paths, p) {
-			delete(r.conflict, p)
-		}
+	if len(r.disputes) == 0 {
+		return
 	}
+	left := make(map[event.Path]bool, len(paths))
+	for _, p := range paths {
+		left[p] = true
+	}
+	maps.DeleteFunc(r.disputes, func(p event.Path, _ dispute) bool { return !left[p] })
 }
 
 // settle writes the copies of losing values and the events that resolve paths.

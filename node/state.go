@@ -67,7 +67,7 @@ func (r *replica) facts0() facts {
 			continue
 		}
 		f.online++
-		if rep := r.reports.get(m.ID); rep != nil && rep.ahead(heads) {
+		if r.claims.credible(m.ID, r.reports.get(m.ID), heads, time.Now()) {
 			f.ahead = true
 		}
 	}

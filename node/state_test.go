@@ -61,7 +61,7 @@ func TestRestless(t *testing.T) {
 		"looks at its folder":    {&report{Heads: knows(5, 3), Busy: true}, "looking"},
 		"lacks files, and looks": {&report{Heads: knows(5, 3), Wanted: Amount{Files: 7}, Busy: true}, "7 files"},
 	} {
-		got := restless(c.rep, heads)
+		got := restless(c.rep, heads, c.rep != nil && c.rep.ahead(heads))
 		if (got == "") != (c.want == "") || !strings.Contains(got, c.want) {
 			t.Errorf("%s: restless = %q, want %q", name, got, c.want)
 		}

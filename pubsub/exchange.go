@@ -39,6 +39,7 @@ type exchange struct {
 	state    bool  // both had the same state of all paths
 	rejected error // the first that the log said to what came: no breach of the protocol, and the rest goes on
 	began    time.Time
+	hushed   map[event.Writer]bool // logs of the peer's own that it was told not to send
 }
 
 func newExchange(f *Feed, s network.Stream) *exchange {

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
-	"slices"
 	"time"
 
 	"github.com/bwaklog/meerkat/event"
@@ -149,20 +147,6 @@ func (x *exchange) segments(ctx context.Context) error {
 		return err
 	}
 	return x.both(func() error { return x.push(mine, theirs, raws) }, func() error { return x.pull(ctx) })
-}
-
-// muted claims to know all of the authors from whom nothing is wanted now: so it is not sent.
-func (x *exchange) muted(h have) have {
-	if x.f.conf.Muted == nil {
-		return h
-	}
-	h.heads = slices.Clone(h.heads)
-	for i := range h.heads {
-		if x.f.conf.Muted(x.r.id, h.heads[i].Writer.Node) {
-			h.heads[i].Seq = math.MaxUint64
-		}
-	}
-	return h
 }
 
 // push sends what theirs lacks, and done.
@@ -335,6 +319,9 @@ func (x *exchange) store(ctx context.Context, m batch) (receipt, error) {
 	raws, err := unpile(plain)
 	if err != nil {
 		return receipt{}, err
+	}
+	if x.unasked(raws) {
+		return receipt{}, bad("segments of its own that it was told to keep for now")
 	}
 	if len(plain) >= bulkSize {
 		x.r.bulkFrom(x.began)

@@ -39,13 +39,15 @@ type change struct {
 // node is a path that a change touches.
 type node struct {
 	path   event.Path
-	row    []byte     // of the tree, as it is in the database; nil: none
-	was    entry      // what it says
-	now    entry      // what it is to say
-	before event.View // of was
-	after  event.View // of now, once settled
-	moved  bool       // the state is another
-	void   bool       // because an event of it does not count any more
+	row    []byte       // of the tree, as it is in the database; nil: none
+	was    entry        // what it says
+	now    entry        // what it is to say
+	before event.View   // of was
+	coming []event.Leaf // to be added to now, all together
+	again  []event.Hash // those of coming that the logs hold already
+	after  event.View   // of now, once settled
+	moved  bool         // the state is another
+	void   bool         // because an event of it does not count any more
 
 	loaded  bool   // the fields below say what the index says
 	haveRow []byte // as it is in the database; nil: none
@@ -193,16 +195,30 @@ func (c *change) forget(path event.Path) error {
 	return nil
 }
 
-// fold adds an event to the state of its path.
+// fold notes an event for the state of its path.
 func (c *change) fold(l event.Leaf) error {
 	n, err := c.at(l.Event.Path)
 	if err != nil {
 		return err
 	}
-	s, moved := n.now.state.Add(l)
-	n.now.state, n.moved = s, n.moved || moved
+	n.coming = append(n.coming, l)
 	c.result.New++
 	return nil
+}
+
+// merge adds what came for n to its state.
+func (c *change) merge(n *node) {
+	if len(n.coming) == 0 {
+		return
+	}
+	s, moved := n.now.state.AddAll(n.coming)
+	for _, h := range n.again {
+		if s.Has(h) && !n.now.state.Has(h) {
+			c.result.New++
+		}
+	}
+	c.weigh(n, s)
+	n.now.state, n.moved, n.coming, n.again = s, n.moved || moved, nil, nil
 }
 
 // settle writes the rows of all nodes. Settling one may touch the node of its directory, which stands one level up.
@@ -218,6 +234,7 @@ func (c *change) settle() error {
 }
 
 func (c *change) settleNode(n *node) error {
+	c.merge(n)
 	if err := c.load(n); err != nil {
 		return err
 	}

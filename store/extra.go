@@ -72,9 +72,10 @@ func (c *change) supplement(f *finder, s Supplement) error {
 	if err != nil {
 		return err
 	}
-	state, moved := n.now.state.Add(l)
-	n.now.state, n.moved = state, n.moved || moved
-	if moved || !known {
+	n.coming = append(n.coming, l)
+	if known {
+		n.again = append(n.again, l.Hash)
+	} else {
 		c.result.New++
 	}
 	return nil

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/libp2p/go-libp2p/core/peer"
+
 	"github.com/bwaklog/meerkat/event"
 )
 
@@ -13,6 +15,8 @@ import (
 type Result struct {
 	New   int          // events that were not here
 	Paths []event.Path // whose view may be another now, each directory after what is below it
+	// Burdens are what authors brought that costs more than honest authors' events do; nil where nobody did.
+	Burdens map[peer.ID]Burden
 }
 
 // Append takes in segments of any member, in the order given: it is the one door for what others wrote. When it returns

@@ -25,6 +25,7 @@ var kinds = map[string]func(context.Context, *self) error{
 	"bomb":         bomb,
 	"flood":        flood,
 	"replay":       replay,
+	"siblings":     siblings,
 	"huge-clock":   hugeClock,
 	"stranger":     stranger,
 }

@@ -187,10 +187,10 @@ func flood(ctx context.Context, s *self) error {
 		for range 4 {
 			go every(ctx, 0, func() { s.knock(ctx, t.ID) }) // ends with ctx
 		}
-		go every(ctx, 0, func() { s.siblings(ctx, t.ID) }) // ends with ctx
+		go every(ctx, 0, func() { s.rivals(ctx, t.ID, 1000) }) // ends with ctx
 	}
 	var hints []byte
-	for i := range 16 {
+	for i := range 15 { // and the one of its own that is added: the most that a hint may have
 		h := event.Head{Writer: event.Writer{Node: s.others()[0], Epoch: uint64(i) + 1}, Seq: math.MaxUint64, Hash: event.Hash{1}}
 		hints = put(hints, 1, headBytes(h))
 	}
@@ -221,12 +221,12 @@ func (s *self) knock(ctx context.Context, p peer.ID) {
 	_ = t.fail(nil)
 }
 
-// siblings says thousands of things about one path that know nothing of each
-// other, with vectors full of writers that nobody knows.
-func (s *self) siblings(ctx context.Context, p peer.ID) {
+// rivals says most things about one path that know nothing of each other, with
+// vectors full of writers that nobody knows.
+func (s *self) rivals(ctx context.Context, p peer.ID, most int) {
 	f := s.newLog()
 	f.head.Writer.Epoch += uint64(time.Now().Nanosecond() & 0xffff)
-	events := make([]says, 1000)
+	events := make([]says, most)
 	for i := range events {
 		events[i] = says{path: "siblings", kind: event.Link, mode: 0o777, mtime: 1, target: fmt.Sprint(i, f.head.Writer.Epoch), hlc: now()}
 	}
@@ -237,6 +237,15 @@ func (s *self) siblings(ctx context.Context, p peer.ID) {
 	}
 	_ = s.push(ctx, p, f.seal(events...), f.seal(huge))
 	pause(ctx, 10*time.Millisecond)
+}
+
+// siblings breaks no rule that one event could break: each of its logs says a
+// few things about one path, and each is a new one.
+func siblings(ctx context.Context, s *self) error {
+	for _, t := range s.targets {
+		go every(ctx, 0, func() { s.rivals(ctx, t.ID, 12) }) // ends with ctx
+	}
+	return nil
 }
 
 // replay says again and again what everybody has said already.
