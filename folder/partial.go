@@ -245,8 +245,8 @@ func (b *batch) stageFetched(ctx context.Context, w *work) error {
 			return err
 		}
 	}
-	// Another path of this batch has it, or there are no hard links here.
-	ok, err := b.copyFrom(ctx, w, name, st)
+	// Another path of this batch has it, and is giving it its mode and mtime; or there are no hard links here.
+	ok, err := b.copyFrom(ctx, w, name, Stat{})
 	if !ok && err == nil {
 		w.result.Result = Lacking
 	}

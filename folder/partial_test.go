@@ -93,8 +93,11 @@ func (r *rig) land(m chunker.Manifest, b []byte, paths ...event.Path) {
 	out, err := r.f.Apply(r.t.Context(), steps, r.opts)
 	ensure(r.t, err)
 	for _, o := range out {
-		if got := lookAt(r.t, filepath.Join(r.root, string(o.Path))); o.Result != folder.Done || got.text != string(b) || got.mode != 0o640 || got.mtime != 42 {
-			r.t.Errorf("%s: %s %v", o.Path, o.Result, o.Problem)
+		if o.Result != folder.Done {
+			r.t.Fatalf("%s: %s %+v", o.Path, o.Result, o.Problem)
+		}
+		if got := lookAt(r.t, filepath.Join(r.root, string(o.Path))); got.text != string(b) || got.mode != 0o640 || got.mtime != 42 {
+			r.t.Errorf("%s has %d bytes, mode %o and mtime %d", o.Path, len(got.text), got.mode, got.mtime)
 		}
 	}
 	if len(out) == 2 && out[0].Stat.Ino == out[1].Stat.Ino {
@@ -153,6 +156,20 @@ func TestPartialKeepsHoles(t *testing.T) {
 		if used := fi.Sys().(*syscall.Stat_t).Blocks * 512; used > 4<<20 {
 			t.Errorf("%s takes %d bytes on the disk", n, used)
 		}
+	}
+}
+
+// The path that takes the file itself gives it its mode and mtime while the others copy from it.
+func TestPartialForManyPaths(t *testing.T) {
+	for round := range 20 {
+		r := newRig(t, tree{})
+		b := []byte(text(300_000, byte(round)))
+		m := cut(t, b)
+		p, err := r.f.OpenPartial(t.Context(), m.Root(), m)
+		ensure(t, err)
+		fetch(t, p, b, p.Missing())
+		ensure(t, p.Finish())
+		r.land(m, b, "a", "b", "c", "d", "e", "f")
 	}
 }
 
