@@ -145,6 +145,14 @@ func (q *quota) flows(p peer.ID) bool {
 	return a != nil && time.Since(a.gave) < quotaFlow
 }
 
+// exempt tells of those whose events are bounded in another way: this node, and
+// who was removed, whose log ends where the removal says. What is left of that
+// comes from honest members, and until it is here the trees differ.
+func (r *replica) exempt(p peer.ID) bool {
+	_, gone := r.st.Roster().Removed(p)
+	return gone || p == r.self
+}
+
 // notSpent leaves out segments that say they are of authors that have to wait,
 // before anything of them is verified; the error says so of each.
 func (r *replica) notSpent(raws [][]byte) ([][]byte, error) {
@@ -152,7 +160,7 @@ func (r *replica) notSpent(raws [][]byte) ([][]byte, error) {
 	in := raws[:0:0]
 	for _, raw := range raws {
 		w, err := event.WriterOf(raw)
-		if err == nil && w.Node != r.self && r.quota.spent(w.Node) {
+		if err == nil && !r.exempt(w.Node) && r.quota.spent(w.Node) {
 			late = r.late(w.Node)
 			continue
 		}
@@ -180,7 +188,7 @@ func (r *replica) inTime(segs []event.Segment) ([]event.Segment, error) {
 // author; nil where it is taken.
 func (r *replica) waits(s event.Segment) error {
 	p := s.Writer.Node
-	if p == r.self {
+	if r.exempt(p) {
 		return nil
 	}
 	n := deaf(s)
@@ -217,7 +225,7 @@ func deaf(s event.Segment) (n int) {
 // logs contradict themselves.
 func (r *replica) bear(burdens map[peer.ID]store.Burden) {
 	for p, b := range burdens {
-		if p == r.self {
+		if r.exempt(p) {
 			continue
 		}
 		if b.Cost > 0 {

@@ -47,6 +47,7 @@ type siege struct {
 
 func besiege(t *testing.T) *siege {
 	t.Helper()
+	t.Parallel()
 	evil, err := buildEvil()
 	if err != nil {
 		t.Fatal(err)

@@ -11,6 +11,8 @@ import (
 
 // four makes a pool of four.
 func four(t *testing.T) (l *lab.Lab, a, b, c, d *lab.Host) {
+	t.Helper()
+	t.Parallel()
 	l = lab.New(t, "a", "b", "c", "d")
 	a, b, c, d = l.Hosts[0], l.Hosts[1], l.Hosts[2], l.Hosts[3]
 	l.Pool(a, b, c, d)
