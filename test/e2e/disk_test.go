@@ -230,6 +230,12 @@ func TestNobodyHasIt(t *testing.T) {
 	if out := b.Cli("why", b.Path("f")); strings.Contains(out, "nobody has it") {
 		t.Errorf("a has it, but why says %q", out)
 	}
+	// The end of a's log would be cut off with a if it had never arrived.
+	a.OK(os.Mkdir(a.Path("later"), 0o755))
+	l.Until(30*time.Second, "b has what came after it", func() error {
+		_, err := os.Stat(b.Path("later"))
+		return err
+	})
 	b.Cli("peer", "rm", "a", "--yes")
 	text := problem(l, b, 40*time.Second, "f", "unavailable")
 	if !strings.Contains(text, "nobody has it any more") || !strings.Contains(text, "a wrote it") || !strings.Contains(text, "no member any more") {
