@@ -246,12 +246,22 @@ func (p *pass) directory(path event.Path, st Stat, k *Known, below bool) error {
 }
 
 // elsewhere says whether a directory that the index knew on one device is now another one on another device: a disk that
-// was mounted here is not, or one that was not is.
+// was mounted here is not, or one that was not is. It does not matter where the index has nothing that could be missed.
 func (s *scan) elsewhere(path event.Path, k Known, st Stat) bool {
 	if k.Kind != event.Dir || k.Stat.Dev == st.Dev || k.Stat.Dev == 0 || k.Stat.Ino == st.Ino {
 		return false
 	}
-	return !s.sameDevice(k.Stat.Dev, st.Dev) && (s.ix.Accept == nil || !s.ix.Accept(path))
+	return !s.sameDevice(k.Stat.Dev, st.Dev) && (s.ix.Accept == nil || !s.ix.Accept(path)) && !s.empty(path)
+}
+
+// empty says whether the index has nothing below dir; in doubt it has something.
+func (s *scan) empty(dir event.Path) bool {
+	none := true
+	err := s.ix.Dir(dir, func(_ string, k Known) bool {
+		none = k.Kind == event.Tomb
+		return none
+	})
+	return err == nil && none
 }
 
 func (s *scan) sameDevice(was, now uint64) bool {

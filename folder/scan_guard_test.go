@@ -201,6 +201,22 @@ func TestAnotherDeviceIsHeld(t *testing.T) {
 	wantSeen(t, seen, "m: dir stat", "m/f: gone", "n: gone", "n/f: gone")
 }
 
+// Nothing can be missed where the index has nothing: a disk that is mounted on a directory that was made for it is
+// taken up, whether or not the directory was seen before.
+func TestAnotherDeviceIsNotHeldWhereNothingWas(t *testing.T) {
+	g := newGround(t)
+	g.mkdir("m")
+	g.settle()
+	k := g.rows["m"]
+	k.Stat.Dev, k.Stat.Ino = k.Stat.Dev+1, k.Stat.Ino+1_000_000
+	g.put("m", k)
+	g.put("m/gone", folder.Known{Kind: event.Tomb})
+	g.write("m/f", "1")
+	seen, problems := g.scan()
+	wantSeen(t, seen, "m: dir stat", "m/f: file")
+	wantProblems(t, problems)
+}
+
 func TestRenumberedDeviceCostsNoHash(t *testing.T) {
 	g := newGround(t)
 	g.write("d/f", "1")
