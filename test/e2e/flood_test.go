@@ -25,7 +25,7 @@ func TestFlood(t *testing.T) {
 	s := besiege(t)
 	s.attack("flood", s.talk)
 	s.accused(s.a, s.b)
-	s.expel()
+	s.contained()
 }
 
 // One that breaks no rule, but makes each of its events cost as much as it can,
