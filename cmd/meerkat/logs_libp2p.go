@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"log"
 	"log/slog"
 
 	golog "github.com/ipfs/go-log/v2"
@@ -19,6 +20,8 @@ func (l *logs) takeLibp2p(s node.Settings) {
 	h := quieter{l.Handler()}
 	gologshim.SetDefaultHandler(h)
 	golog.SetPrimaryCore(zapCore{h})
+	log.SetFlags(0) // zeroconf writes to the standard logger
+	log.SetOutput(slog.NewLogLogger(h, slog.LevelInfo).Writer())
 	l.libp2p = true
 	l.follow(s)
 }

@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"io"
+	"log"
 	"log/slog"
 	"strings"
 	"testing"
@@ -54,7 +56,7 @@ func TestLogLevelAtRunTime(t *testing.T) {
 	}
 }
 
-// TestLogsOfLibp2p: both ways in which libp2p and its relatives log end in our
+// TestLogsOfLibp2p: all ways in which libp2p and its relatives log end in our
 // log, one step quieter.
 func TestLogsOfLibp2p(t *testing.T) {
 	var out bytes.Buffer
@@ -64,12 +66,14 @@ func TestLogsOfLibp2p(t *testing.T) {
 	t.Cleanup(func() {
 		gologshim.SetDefaultHandler(slog.DiscardHandler)
 		golog.SetPrimaryCore(zapCore{slog.DiscardHandler})
+		log.SetOutput(io.Discard)
 	})
 	shim, old := gologshim.Logger("meerkat-test"), golog.Logger("meerkat-test-zap")
 	say := func() {
 		shim.Info("shim says", "k", 1)
 		shim.Warn("shim warns", "k", 2)
 		old.Infow("zap says", "k", 3)
+		log.Print("the standard logger says")
 		old.Warnw("zap warns", "k", 4)
 	}
 	say()
@@ -79,7 +83,7 @@ func TestLogsOfLibp2p(t *testing.T) {
 	out.Reset()
 	l.follow(node.Settings{LogLevel: "debug"})
 	say()
-	if got := out.String(); !strings.Contains(got, "shim says") || !strings.Contains(got, "zap says") {
+	if got := out.String(); !strings.Contains(got, "shim says") || !strings.Contains(got, "zap says") || !strings.Contains(got, "the standard logger says") {
 		t.Errorf("at debug: %q", got)
 	}
 	out.Reset()
