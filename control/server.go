@@ -38,6 +38,12 @@ func Serve(ctx context.Context, l net.Listener, b Backend, log *slog.Logger) err
 		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
+	return ServeUntil(ctx, s, l)
+}
+
+// ServeUntil answers on l until ctx ends, then lets what is under way end, for a moment, and cuts the rest. It closes l and
+// returns what ended it before its time, or nil.
+func ServeUntil(ctx context.Context, s *http.Server, l net.Listener) error {
 	failed := make(chan error, 1)
 	go func() { failed <- s.Serve(l) }()
 	select {

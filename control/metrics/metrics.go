@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/bwaklog/meerkat/control"
 	"github.com/bwaklog/meerkat/node"
 )
 
@@ -22,7 +23,6 @@ const (
 	readTimeout   = 10 * time.Second
 	writeTimeout  = 30 * time.Second
 	statusTimeout = 10 * time.Second
-	stopTimeout   = time.Second
 	maxScrapes    = 4 // at once
 )
 
@@ -78,19 +78,5 @@ func (s *Set) Serve(ctx context.Context, l net.Listener, src Source, log *slog.L
 		BaseContext: func(net.Listener) context.Context { return ctx },
 		ErrorLog:    slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
-	failed := make(chan error, 1)
-	go func() { failed <- h.Serve(l) }()
-	select {
-	case err := <-failed:
-		return errors.Join(err, h.Close())
-	case <-ctx.Done():
-	}
-	late, cancel := context.WithTimeout(context.Background(), stopTimeout)
-	defer cancel()
-	err := h.Shutdown(late)
-	if err != nil {
-		err = h.Close()
-	}
-	<-failed
-	return err
+	return control.ServeUntil(ctx, h, l)
 }

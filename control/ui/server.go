@@ -18,7 +18,6 @@ const (
 	callTimeout  = 30 * time.Second
 	readTimeout  = 15 * time.Second
 	writeTimeout = 30 * time.Second
-	stopTimeout  = time.Second
 )
 
 // Config says whom a dashboard serves, and where. Backend is required; without
@@ -79,21 +78,7 @@ func (s *Server) Serve(ctx context.Context) error {
 		MaxHeaderBytes: 16 << 10,
 		ErrorLog:       slog.NewLogLogger(s.conf.Log.Handler(), slog.LevelDebug),
 	}
-	failed := make(chan error, 1)
-	go func() { failed <- h.Serve(l) }()
-	select {
-	case err := <-failed:
-		return errors.Join(err, h.Close())
-	case <-ctx.Done():
-	}
-	late, cancel := context.WithTimeout(context.Background(), stopTimeout)
-	defer cancel()
-	err := h.Shutdown(late)
-	if err != nil {
-		err = h.Close()
-	}
-	<-failed
-	return err
+	return control.ServeUntil(ctx, h, l)
 }
 
 // Link gives an address that opens the dashboard once, without a password.

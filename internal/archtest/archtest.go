@@ -33,7 +33,7 @@ var floors = map[string][]string{
 	"control": {"node", "event"},
 	// 6
 	"control/ui":      {"control", "node"},
-	"control/metrics": {"node"},
+	"control/metrics": {"control", "node"},
 	// top
 	"cmd/meerkat": {"control", "control/metrics", "control/ui", "node", "test/rot"}, // test/rot: its tests alone
 	// apart
