@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/bwaklog/meerkat/event"
@@ -15,7 +16,7 @@ import (
 func (r *replica) applyAll(ctx context.Context, steps []folder.Step, views map[event.Path]event.View) (did int, lacking []folder.Step, err error) {
 	for _, part := range chunksOf(steps, applyMost) {
 		r.applies.begin("applying", sizeOf(part)+r.staging.Load()) // those of flights come first
-		n, none, err := r.apply(ctx, part, views)
+		n, none, err := r.apply(ctx, part, views, nil)
 		did, lacking = did+n, append(lacking, none...)
 		if err != nil {
 			return did, lacking, err
@@ -43,9 +44,9 @@ func chunksOf(steps []folder.Step, n int) [][]folder.Step {
 	return out
 }
 
-// apply carries out one batch and makes the index follow. The disk is held
+// apply carries out one batch and makes the index follow; lists are those that were fetched for it. The disk is held
 // from the moment when names begin to change until the index says so too.
-func (r *replica) apply(ctx context.Context, steps []folder.Step, views map[event.Path]event.View) (int, []folder.Step, error) {
+func (r *replica) apply(ctx context.Context, steps []folder.Step, views map[event.Path]event.View, lists manifests) (int, []folder.Step, error) {
 	r.setApplying(true)
 	bytes := min(sizeOf(steps), mostBytes)
 	defer r.staging.Add(-bytes)
@@ -60,7 +61,10 @@ func (r *replica) apply(ctx context.Context, steps []folder.Step, views map[even
 		Begin: func(steps []folder.Step) error {
 			r.disk.Lock()
 			held = true
-			return r.st.Begin(intents(steps))
+			if r.stray != nil {
+				return r.stray
+			}
+			return r.st.Begin(intents(steps), lists.of(steps)...)
 		},
 		Known: func(p event.Path) bool {
 			_, ok, err := r.st.Have(p)
@@ -80,6 +84,17 @@ func (r *replica) apply(ctx context.Context, steps []folder.Step, views map[even
 	}
 	n, err := r.follow(steps, outcomes, views)
 	return n, r.lacking(steps, outcomes), err
+}
+
+// errStray says that the folder was changed and the index could not follow. What a scan met then would pass for a
+// person's edits, so this replica does nothing more: the next one begins with the intents that are still open.
+var errStray = errors.New("what was done to the folder could not be noted")
+
+// strayed is errStray with its cause, once that has happened.
+func (r *replica) strayed() error {
+	r.disk.Lock()
+	defer r.disk.Unlock()
+	return r.stray
 }
 
 // lacking are the steps for which no place on this disk held the content;
@@ -139,7 +154,8 @@ func (r *replica) follow(steps []folder.Step, outcomes []folder.Outcome, views m
 		r.stubborn.over(o.Path)
 	}
 	if _, err := r.st.Commit(tx); err != nil {
-		return 0, err
+		r.stray = fmt.Errorf("%w: %w", errStray, err)
+		return 0, r.stray
 	}
 	r.reportNow.poke()
 	return len(tx.Put), r.note0(notes)

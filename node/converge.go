@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -31,7 +32,7 @@ const (
 	reasonChanged = "changed"
 )
 
-// convergeLoop makes the folder as the pool wants it, whenever the two differ.
+// convergeLoop makes the folder as the pool wants it, whenever the two differ. Its error is errStray.
 func (r *replica) convergeLoop(ctx context.Context) error {
 	defer r.flights.all.Wait()
 	var t turns
@@ -42,6 +43,9 @@ func (r *replica) convergeLoop(ctx context.Context) error {
 		r.applies.rest()
 		if ctx.Err() != nil {
 			return nil
+		}
+		if errors.Is(err, errStray) {
+			return err
 		}
 		if err != nil {
 			r.log.Warn("apply", "pool", r.name(), "err", err)
@@ -78,6 +82,9 @@ func (r *replica) convergeTurn(ctx context.Context, b *blockade) (time.Duration,
 	}
 	if !r.guarded() {
 		return guardEvery, nil
+	}
+	if err := r.strayed(); err != nil {
+		return 0, err
 	}
 	r.letFloodPass(ctx)
 	if err := r.reclaim(); err != nil {
@@ -184,7 +191,7 @@ func (r *replica) round(ctx context.Context, needs []store.Need, try func(store.
 	if len(o.wants) == 0 {
 		return 0, waits, nil
 	}
-	ready, fetch := o.split(folder.Plan(o.wants))
+	ready, fetch := r.split(folder.Plan(o.wants))
 	n, lacking, err := r.applyAll(ctx, ready, o.views)
 	if err != nil {
 		return n, waits, err
@@ -256,10 +263,12 @@ func (r *replica) localCopies(v event.Value) ([]folder.Local, error) {
 	return out, nil
 }
 
-// split separates what can be applied from what has to be fetched first.
-func (o *order) split(steps []folder.Step) (ready, fetch []folder.Step) {
+// split separates what can be applied from what has to be fetched first. That may be a list of chunks alone: of some versions
+// none is known.
+func (r *replica) split(steps []folder.Step) (ready, fetch []folder.Step) {
 	for _, s := range steps {
-		if s.How == folder.Fetch {
+		_, listed := r.manifestOf(s.Want)
+		if s.How == folder.Fetch || s.Want.Kind == event.File && !listed {
 			fetch = append(fetch, s)
 		} else {
 			ready = append(ready, s)

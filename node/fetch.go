@@ -88,10 +88,23 @@ func (r *replica) cutLists(steps []folder.Step) [][]folder.Step {
 	return out
 }
 
+// manifests are lists of chunks by the root of their content.
+type manifests map[chunker.ID]chunker.Manifest
+
+// of are those of what steps bring.
+func (ms manifests) of(steps []folder.Step) (out []chunker.Manifest) {
+	for _, s := range steps {
+		if m, ok := ms[s.Want.Root]; ok {
+			out = append(out, m)
+		}
+	}
+	return out
+}
+
 // manifests finds the chunk lists of steps: in the event, in the store, or
 // from other members. Steps whose list nobody has are missing in the result.
-func (r *replica) manifests(ctx context.Context, steps []folder.Step) (map[chunker.ID]chunker.Manifest, error) {
-	out := make(map[chunker.ID]chunker.Manifest, len(steps))
+func (r *replica) manifests(ctx context.Context, steps []folder.Step) (manifests, error) {
+	out := make(manifests, len(steps))
 	var wants []swarm.Want
 	for _, s := range steps {
 		if _, ok := out[s.Want.Root]; ok {
@@ -185,11 +198,11 @@ func (r *replica) readManifest(ctx context.Context, root chunker.ID, box *blockB
 }
 
 // load brings the content of one load and applies it.
-func (r *replica) load(ctx context.Context, steps []folder.Step, manifests map[chunker.ID]chunker.Manifest, views map[event.Path]event.View) (int, error) {
+func (r *replica) load(ctx context.Context, steps []folder.Step, lists manifests, views map[event.Path]event.View) (int, error) {
 	l := newLoad(r)
 	defer l.close()
 	for _, s := range steps {
-		m, ok := manifests[s.Want.Root]
+		m, ok := lists[s.Want.Root]
 		if !ok {
 			l.lack(s, "no member online has its list of chunks")
 			continue
@@ -204,7 +217,7 @@ func (r *replica) load(ctx context.Context, steps []folder.Step, manifests map[c
 	n := 0
 	var err error
 	if ready := l.ready(); len(ready) > 0 {
-		n, _, err = r.apply(ctx, ready, views)
+		n, _, err = r.apply(ctx, ready, views, lists)
 	}
 	return n, errors.Join(err, r.note0(l.notes))
 }

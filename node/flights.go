@@ -143,14 +143,14 @@ func (r *replica) fly(ctx context.Context, steps []folder.Step, views map[event.
 
 // fetchPart brings the lists of chunks, and then the content, of some steps.
 func (r *replica) fetchPart(ctx context.Context, steps []folder.Step, views map[event.Path]event.View) (int, error) {
-	manifests, err := r.manifests(ctx, steps)
+	lists, err := r.manifests(ctx, steps)
 	if err != nil {
 		return 0, err
 	}
 	var mu sync.Mutex
 	done := 0
 	err = inParallel(ctx, loads, cutLoads(steps), func(ctx context.Context, part []folder.Step) error {
-		n, err := r.load(ctx, part, manifests, views)
+		n, err := r.load(ctx, part, lists, views)
 		mu.Lock()
 		done += n
 		mu.Unlock()

@@ -27,6 +27,9 @@ type change struct {
 func (r *replica) publish(seen []folder.Seen) error {
 	r.disk.Lock()
 	defer r.disk.Unlock()
+	if r.stray != nil {
+		return r.stray
+	}
 	if err := r.settleOwn(seen); err != nil {
 		return err
 	}

@@ -49,6 +49,7 @@ type replica struct {
 	exclusive bool
 	past      *ancestors // nil until a scan needs it
 	surveyed  bool       // this state has seen the whole folder, so that what it finds now is new
+	stray     error      // why the index does not say what was done to the folder: nothing is published or applied any more
 
 	stateDir   string
 	again      func(context.Context, peer.ID, event.PoolID) (Answer, error)

@@ -187,7 +187,7 @@ func (v *verification) repair(ctx context.Context, p event.Path, h store.Have) (
 		Path: p, Want: view.Value, How: folder.Fetched,
 		Have: folder.Have{Value: value, Stat: folderStat(h.Stat), Exists: true},
 	}
-	done, _, err := r.apply(ctx, []folder.Step{step}, map[event.Path]event.View{p: view})
+	done, _, err := r.apply(ctx, []folder.Step{step}, map[event.Path]event.View{p: view}, manifests{value.Root: m})
 	r.setApplying(false)
 	switch {
 	case err != nil:

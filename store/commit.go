@@ -66,7 +66,7 @@ func (c *change) commit(tx Tx) error {
 		c.refs[ref{v.Root, refVersion, v.Path}] = true
 	}
 	for _, path := range tx.Close {
-		if err := c.b.Delete(c.p.space.path(nil, tabIntent, path), nil); err != nil {
+		if err := c.finish(path); err != nil {
 			return err
 		}
 	}

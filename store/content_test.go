@@ -211,6 +211,36 @@ func TestFetchedManifestLivesAsLongAsItIsWanted(t *testing.T) {
 	noFaults(t, p)
 }
 
+// What is being applied may be wanted no more when it stands on the disk, and the index has to follow all the same:
+// a file that it does not know of would be taken for an edit.
+func TestAppliedFileIsFollowedThoughAnotherIsWanted(t *testing.T) {
+	c := newClan(t, 2)
+	p := openClan(t, c)
+	b := c.authors[1]
+	m, next := manifest("m", 20), manifest("next", 2)
+	must[store.Result](t)(p.Append(b.say(t, event.Change("f", event.Known{}, value(m), c.now()))...))
+	if err := p.PutManifest(m); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // the second takes the place of the first
+		if err := p.Begin([]store.Intent{{Path: "f", New: value(m)}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	view := must[event.View](t)(p.View("f"))
+	must[store.Result](t)(p.Append(b.say(t, event.Change("f", view.Known(), value(next), c.now()))...))
+	noFaults(t, p)
+	put(t, p, store.Tx{Put: row("f", value(m)), Close: []event.Path{"f"}})
+	if len(placesOf(t, p, m.Chunks[0].ID)) != 1 {
+		t.Errorf("places %v, want one", placesOf(t, p, m.Chunks[0].ID))
+	}
+	put(t, p, store.Tx{Put: row("f", value(next))})
+	if _, ok, err := p.Manifest(m.Root()); ok || err != nil {
+		t.Errorf("Manifest = %v, %v, want none: its file is gone and its intent closed", ok, err)
+	}
+	noFaults(t, p)
+}
+
 func TestChunkTwiceInAFile(t *testing.T) {
 	p := openClan(t, newClan(t, 1))
 	m := manifest("m", 3)
@@ -230,7 +260,10 @@ func TestIntentsStayOpenUntilClosed(t *testing.T) {
 		{Path: "d/link", Old: dirValue, New: event.Value{Kind: event.Link, Target: "x", Mode: event.LinkMode}},
 		{Path: "d/z", New: value(manifest("m", 20))},
 	}
-	if err := p.Begin(want); err != nil {
+	if err := p.Begin(want); !errors.Is(err, store.ErrNoManifest) {
+		t.Fatalf("Begin = %v, want ErrNoManifest: the index could not follow", err)
+	}
+	if err := p.Begin(want, manifest("m", 20)); err != nil {
 		t.Fatal(err)
 	}
 	if got := must[[]store.Intent](t)(p.Intents()); !cmp.Equal(got, want) {

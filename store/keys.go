@@ -161,7 +161,7 @@ func (s space) block(id, root chunker.ID) []byte {
 const (
 	refFile    = 0 // a row of the index
 	refVersion = 1 // a file below .meerkat/versions
-	refFetch   = 2 // a manifest that came before its content
+	refFetch   = 2 // a manifest that came before its content, or that of an open intent at a path
 )
 
 // ref names one place, or one fetch, of the content root.

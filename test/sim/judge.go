@@ -26,9 +26,29 @@ func (w *World) judge() error {
 		return err
 	}
 	if wrong := w.model.Check(t); len(wrong) > 0 {
-		return errors.New(strings.Join(wrong, "\n"))
+		return errors.New(strings.Join(wrong, "\n") + w.stories(t, wrong))
 	}
 	return nil
+}
+
+// stories tells of each path that something is wrong with what its events say.
+func (w *World) stories(t Tree, wrong []string) string {
+	var b strings.Builder
+	for p := range t {
+		if strings.HasPrefix(strings.Join(wrong, "\n"), p+" holds") || strings.Contains(strings.Join(wrong, "\n"), "\n"+p+" holds") {
+			b.WriteString("\n" + p)
+			w.story(&b, w.machines[0], p)
+		}
+	}
+	return b.String()
+}
+
+// story writes what m's log says of a path.
+func (w *World) story(b *strings.Builder, m *Machine, p string) {
+	_ = m.Node().Log(context.Background(), node.LogRequest{Path: p}, func(c node.ChangeInfo) error {
+		fmt.Fprintf(b, "\n\t%s %s %s %d bytes", c.Time.Format("04:05.000"), c.ByName, c.Action, c.Size)
+		return nil
+	})
 }
 
 // await waits until all are equal and at rest, and says why they are not where that takes too long. Content that nobody
@@ -109,10 +129,7 @@ func (w *World) wanting() string {
 	for _, m := range w.machines {
 		i, err := m.Node().Why(context.Background(), "", "")
 		fmt.Fprintf(&b, "\n%s: %s is %s: %s, %d bytes by %s, %v", m.Name, i.Path, i.State, i.Cause, i.Size, i.ByName, err)
-		_ = m.Node().Log(context.Background(), node.LogRequest{Path: i.Path}, func(c node.ChangeInfo) error {
-			fmt.Fprintf(&b, "\n\t%s %s %s %d bytes", c.Time.Format("04:05.000"), c.ByName, c.Action, c.Size)
-			return nil
-		})
+		w.story(&b, m, i.Path)
 	}
 	return b.String()
 }

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -41,6 +42,8 @@ type Machine struct {
 	net   *Network
 	log   *slog.Logger
 	state *vfs.MemFS
+
+	cramped atomic.Bool // the state's disk has no room
 
 	run *process // nil: it is off
 
@@ -80,7 +83,7 @@ func (m *Machine) Node() *node.Node { return m.run.node }
 // Start runs the node, and returns once it serves. The machine must be off.
 func (m *Machine) Start() error {
 	h, err := node.OpenHome(node.HomeConfig{
-		Dir: m.home, State: m.state, Log: m.log, Env: func(string) (string, bool) { return "", false },
+		Dir: m.home, State: cramped{m.state, &m.cramped}, Log: m.log, Env: func(string) (string, bool) { return "", false },
 		Flags: map[string][]string{"name": {m.Name}},
 	})
 	if err != nil {
