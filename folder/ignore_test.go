@@ -3,10 +3,6 @@ package folder_test
 import (
 	"bytes"
 	"fmt"
-	"math/rand/v2"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -155,116 +151,6 @@ func TestIgnoreFileBeyondTheLimitKeepsItsHead(t *testing.T) {
 	last, _ := g.Match("last", false)
 	if !first || last {
 		t.Errorf("first ignored %v, last ignored %v; want true, false", first, last)
-	}
-}
-
-// TestIgnoreIsGits asks git about random rules and all paths of a small tree.
-func TestIgnoreIsGits(t *testing.T) {
-	if _, err := exec.LookPath("git"); err != nil {
-		t.Skip("git is not installed: its check-ignore cannot be compared")
-	}
-	dir := t.TempDir()
-	run(t, dir, nil, "init", "-q", ".")
-	paths := gitTree(t, dir)
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
-	rnd := rand.New(rand.NewPCG(seed, 1))
-	fixed := [][]string{{"a**"}, {"a/b**"}, {"a/b**/a"}, {"a**/b"}, {"/**"}, {"a/b/"}, {"**/"}, {"a//"}, {"***/b"}, {"a/***"}, {"a/**\\/b"}, {"[a/]b"}, {"a[/]b"}, {"\\a/b"}, {"b/**/**/a"}, {"/**/b"}, {"a/?*/**"}, {"*/b/"}}
-	for i := range 400 {
-		lines := make([]string, 1+rnd.IntN(5))
-		for j := range lines {
-			lines[j] = randomPattern(rnd)
-		}
-		if i < len(fixed) {
-			lines = fixed[i]
-		}
-		compareWithGit(t, dir, paths, lines)
-		if t.Failed() {
-			return
-		}
-	}
-}
-
-func run(t *testing.T, dir string, in []byte, args ...string) []byte {
-	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "git", args...)
-	cmd.Dir, cmd.Stdin = dir, bytes.NewReader(in)
-	cmd.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_SYSTEM=/dev/null")
-	out, err := cmd.Output()
-	if e, ok := err.(*exec.ExitError); ok && e.ExitCode() == 1 {
-		err = nil // nothing is ignored
-	}
-	if err != nil {
-		t.Fatalf("git %v: %v", args, err)
-	}
-	return out
-}
-
-// gitTree makes directories a, b, ab two deep with files in them, and lists all of it.
-func gitTree(t *testing.T, root string) (paths []string) {
-	var grow func(dir string, depth int)
-	grow = func(dir string, depth int) {
-		for _, f := range []string{"f", "b.a", "-", "]", "a b "} {
-			if err := os.WriteFile(filepath.Join(root, dir, f), nil, 0o600); err != nil {
-				t.Fatal(err)
-			}
-			paths = append(paths, filepath.Join(dir, f))
-		}
-		for _, d := range []string{"a", "b", "ab", "aab"} {
-			sub := filepath.Join(dir, d)
-			if depth == 0 {
-				if err := os.WriteFile(filepath.Join(root, sub), nil, 0o600); err != nil {
-					t.Fatal(err)
-				}
-				paths = append(paths, sub)
-				continue
-			}
-			if err := os.Mkdir(filepath.Join(root, sub), 0o700); err != nil {
-				t.Fatal(err)
-			}
-			paths = append(paths, sub+"/")
-			grow(sub, depth-1)
-		}
-	}
-	grow("", 2)
-	return paths
-}
-
-func randomPattern(rnd *rand.Rand) string {
-	parts := []string{"a", "b", "ab", "*", "**", "?", "/", "/", "**/", "/**", "[ab]", "[!a]", "[a-b]", "\\a", "]", "-", ".", "f", " ", "[]-]", "[[:alpha:]]", "[^[:punct:]]", "\\/"}
-	var b strings.Builder
-	if rnd.IntN(4) == 0 {
-		b.WriteByte('!')
-	}
-	for range 1 + rnd.IntN(5) {
-		b.WriteString(parts[rnd.IntN(len(parts))])
-	}
-	return b.String()
-}
-
-func compareWithGit(t *testing.T, dir string, paths, lines []string) {
-	t.Helper()
-	data := []byte(strings.Join(lines, "\n") + "\n")
-	if err := os.WriteFile(filepath.Join(dir, ".gitignore"), data, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	var in bytes.Buffer
-	for _, p := range paths {
-		in.WriteString(strings.TrimSuffix(p, "/") + "\x00")
-	}
-	out := run(t, dir, in.Bytes(), "check-ignore", "-v", "-n", "--no-index", "--stdin", "-z")
-	fields := strings.Split(strings.TrimSuffix(string(out), "\x00"), "\x00")
-	g, _ := folder.CompileIgnore(rules(lines...))
-	for i, p := range paths {
-		_, r := g.Match(event.Path(strings.TrimSuffix(p, "/")), strings.HasSuffix(p, "/"))
-		got := ""
-		if r.Line > 0 {
-			got = fmt.Sprint(r.Line)
-		}
-		if want := fields[4*i+1]; got != want {
-			t.Errorf("rules %q, path %q: line %q decides, in git %q", lines, p, got, want)
-			return
-		}
 	}
 }
 
