@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"math"
 	"slices"
 
 	"github.com/zeebo/blake3"
@@ -32,7 +33,7 @@ func (r *replica) loadForks() error {
 
 // lookAtFork reads a forked log anew.
 func (r *replica) lookAtFork(w event.Writer) error {
-	raws, err := r.st.After(w, 0, 1<<40)
+	raws, err := r.st.After(w, 0, math.MaxInt)
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package node
 
 import (
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/bwaklog/meerkat/event"
@@ -84,7 +85,7 @@ func (r *replica) reclaimLog(w event.Writer) error {
 // forked log: the trunk, since nothing else was there when they were signed.
 func (r *replica) lastWords(w event.Writer, from uint64) (map[event.Path]event.Leaf, error) {
 	head, _ := r.st.Head(w)
-	raws, err := r.st.After(w, from-1, 1<<40)
+	raws, err := r.st.After(w, from-1, math.MaxInt)
 	if err != nil {
 		return nil, err
 	}

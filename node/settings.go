@@ -14,8 +14,8 @@ import (
 
 // followed lists the settings that a running node follows without a new start.
 var followed = []string{
-	"bandwidth.down", "bandwidth.up", "bandwidth.windows", "log.level", "safety.disk_reserve", "safety.trash_days", "safety.trash_max",
-	"ui.hosts", "ui.password",
+	"bandwidth.down", "bandwidth.relay", "bandwidth.up", "bandwidth.windows", "log.level", "safety.disk_reserve", "safety.hold_bursts",
+	"safety.trash_days", "safety.trash_max", "ui.hosts", "ui.password",
 }
 
 // ConfigPath is where the config file of a home lies; it may not be there.
