@@ -49,7 +49,7 @@ func (a *app) bugreportCmd() *cobra.Command {
 		return a.print("%s", clean(out))
 	})
 	c.Long = "Gather what helps to find a fault: versions, status, settings, recent events. Tickets never go in; file\nnames, names of people and machines, and addresses are replaced by marks unless --keep-names is given."
-	c.Flags().StringVarP(&out, "output", "o", "", "write it to this file (- is stdout)")
+	c.Flags().StringVarP(&out, "output", "o", "", "write it to this `FILE` (- is stdout)")
 	c.Flags().BoolVar(&names, "keep-names", false, "keep file names, names and addresses")
 	c.ValidArgsFunction = cobra.NoFileCompletions
 	return c

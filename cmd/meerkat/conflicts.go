@@ -128,7 +128,7 @@ func (a *app) conflictResolve() *cobra.Command {
 		})
 	})
 	c.Long = "Settle a conflict, once for all members. No value is lost: what is not kept becomes a version,\nsee \"meerkat versions PATH\"."
-	c.Flags().StringVar(&keep, "keep", "", "what stays: a node's value, both, or a file's content")
+	c.Flags().StringVar(&keep, "keep", "", "what stays, a node's value, all of them, or a file's content: `NODE|both|FILE`")
 	c.ValidArgsFunction = a.completeConflicts
 	_ = c.RegisterFlagCompletionFunc("keep", a.completeKeep) // fails only for a flag that is not there
 	return c

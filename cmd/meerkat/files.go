@@ -65,7 +65,7 @@ func (a *app) logCmd() *cobra.Command {
 		})
 	})
 	c.Flags().BoolVarP(&follow, "follow", "f", false, "go on with what happens next")
-	c.Flags().StringVar(&since, "since", "", "only what is newer: a span such as 24h, or a time such as 2026-11-22T10:00:00Z")
+	c.Flags().StringVar(&since, "since", "", "only what is newer than `WHEN`: a span such as 24h, or a time such as 2026-11-22T10:00:00Z")
 	c.ValidArgsFunction = nil // files
 	return c
 }
@@ -109,7 +109,7 @@ func (a *app) eventsCmd() *cobra.Command {
 		return a.running(func(b control.Backend) error { return b.Events(ctx, since, follow, a.showEvent) })
 	})
 	c.Flags().BoolVarP(&follow, "follow", "f", false, "go on with what happens next")
-	c.Flags().StringVar(&since, "since", "", "only what came after this cursor")
+	c.Flags().StringVar(&since, "since", "", "only what came after this `CURSOR`")
 	return c
 }
 

@@ -36,8 +36,8 @@ func (a *app) joinCmd() *cobra.Command {
 		r.Name = name
 		return a.join(ctx, r)
 	})
-	c.Flags().StringVar(&file, "ticket-file", "", "read the ticket from this file")
-	c.Flags().StringVar(&name, "name", "", "what this node calls itself (default: the machine's name)")
+	c.Flags().StringVar(&file, "ticket-file", "", "read the ticket from this `FILE`")
+	c.Flags().StringVar(&name, "name", "", "the `NAME` that this node goes by (default: the machine's)")
 	c.ValidArgsFunction = completeDirs
 	return c
 }

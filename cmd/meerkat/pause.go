@@ -29,7 +29,7 @@ func (a *app) pauseCmd() *cobra.Command {
 		})
 	})
 	c.Long = "Let a pool rest: nothing is looked at, published, fetched or served until \"meerkat resume\", or for a\nwhile. What others change is noted all the same. It outlasts a restart."
-	c.Flags().DurationVar(&span, "for", 0, "go on by itself after this long")
+	c.Flags().DurationVar(&span, "for", 0, "go on by itself after this `DURATION`")
 	c.ValidArgsFunction = a.completePoolsAndMembers
 	return c
 }

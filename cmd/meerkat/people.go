@@ -51,9 +51,9 @@ func (a *app) inviteCmd() *cobra.Command {
 			return a.showTicket(t, asQR)
 		})
 	})
-	c.Flags().StringVar(&r.Role, "role", "writer", "what the guest may do: admin, writer, reader or keeper")
-	c.Flags().DurationVar(&r.Expires, "expires", 24*time.Hour, "how long the ticket is good")
-	c.Flags().IntVar(&r.Uses, "uses", 1, "how many machines may use it")
+	c.Flags().StringVar(&r.Role, "role", "writer", "what the guest may do: `admin|writer|reader|keeper`")
+	c.Flags().DurationVar(&r.Expires, "expires", 24*time.Hour, "the ticket is good for this `DURATION`")
+	c.Flags().IntVar(&r.Uses, "uses", 1, "`N` machines may use it")
 	c.Flags().BoolVar(&asQR, "qr", false, "show it as a QR code too")
 	_ = c.RegisterFlagCompletionFunc("role", completeRoles)
 	return c
@@ -116,7 +116,7 @@ func (a *app) approveCmd() *cobra.Command {
 			return nil
 		})
 	})
-	c.Flags().StringVar(&role, "role", "writer", "what it may do: admin, writer, reader or keeper")
+	c.Flags().StringVar(&role, "role", "writer", "what it may do: `admin|writer|reader|keeper`")
 	_ = c.RegisterFlagCompletionFunc("role", completeRoles)
 	c.ValidArgsFunction = a.completeRequests
 	return c
@@ -147,7 +147,7 @@ func (a *app) pingCmd() *cobra.Command {
 		}
 		return a.running(func(b control.Backend) error { return a.pings(ctx, b, who(args[0]), times) })
 	})
-	c.Flags().IntVarP(&times, "count", "c", 1, "how many times, a second apart")
+	c.Flags().IntVarP(&times, "count", "c", 1, "`N` times, a second apart")
 	c.ValidArgsFunction = a.completeMembers
 	return c
 }

@@ -28,7 +28,7 @@ func (a *app) poolMergeCmd() *cobra.Command {
 		}
 		return a.merge(ctx, ticket)
 	})
-	c.Flags().StringVar(&file, "ticket-file", "", "read the ticket from this file")
+	c.Flags().StringVar(&file, "ticket-file", "", "read the ticket from this `FILE`")
 	return c
 }
 

@@ -25,7 +25,7 @@ func (a *app) initCmd() *cobra.Command {
 			return a.showNewPool(p)
 		})
 	})
-	c.Flags().StringVar(&name, "name", "", "the pool's name (default: the folder's)")
+	c.Flags().StringVar(&name, "name", "", "the pool's `NAME` (default: the folder's)")
 	c.ValidArgsFunction = completeDirs
 	return c
 }

@@ -34,9 +34,9 @@ func (a *app) rewindCmd() *cobra.Command {
 	})
 	c.Long = "Undo what one member changed in a span of time, for all members; what others changed since stays.\nWhat stands there now becomes a version. It says first what cannot be brought back, and asks."
 	f := c.Flags()
-	f.StringVar(&q.By, "by", "", "whose changes")
-	f.StringVar(&since, "since", "", "from when on: a span back such as 2h, or a time")
-	f.StringVar(&until, "until", "", "until when (default: now)")
+	f.StringVar(&q.By, "by", "", "the `NODE` whose changes")
+	f.StringVar(&since, "since", "", "from `WHEN` on: a span back such as 2h, or a time")
+	f.StringVar(&until, "until", "", "until `WHEN` (default: now)")
 	f.BoolVar(&q.DryRun, "dry-run", false, "say what would be done, and change nothing")
 	_ = c.RegisterFlagCompletionFunc("by", a.completeMembers) // fails only for a flag that is not there
 	return c

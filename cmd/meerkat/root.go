@@ -65,14 +65,14 @@ func newRoot(a *app) *cobra.Command {
 
 func (a *app) globalFlags(root *cobra.Command) {
 	f := root.PersistentFlags()
-	f.StringVar(&a.home, "home", "", "directory of this node's identity and state (env MEERKAT_HOME)")
-	f.StringVar(&a.pool, "pool", "", "which pool: name, id or unique prefix")
+	f.StringVar(&a.home, "home", "", "`DIR` of this node's identity and state (env MEERKAT_HOME)")
+	f.StringVar(&a.pool, "pool", "", "which `POOL`: name, id or unique prefix")
 	f.BoolVar(&a.json, "json", false, "answer in JSON")
 	f.BoolVarP(&a.quiet, "quiet", "q", false, "say nothing but the answer and errors")
 	f.BoolVarP(&a.verbose, "verbose", "v", false, "say more")
 	f.BoolVar(&a.noColor, "no-color", false, "no colours (env NO_COLOR)")
 	f.BoolVar(&a.yes, "yes", false, "answer every question with yes")
-	f.DurationVar(&a.timeout, "timeout", 0, "give up after this long, such as 60s (exit 6)")
+	f.DurationVar(&a.timeout, "timeout", 0, "give up after this `DURATION`, such as 60s (exit 6)")
 	_ = root.RegisterFlagCompletionFunc("pool", a.completePools) // fails only for a flag that is not there
 }
 

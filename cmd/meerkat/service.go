@@ -41,15 +41,15 @@ func (a *app) serviceCmd() *cobra.Command {
   meerkat service install --print --manager launchd  # the same for macOS`, takes(0, 0), nil)
 	var show, later bool
 	install.RunE = func(c *cobra.Command, _ []string) error { return a.installService(c.Context(), s, show, later) }
-	install.Flags().StringVar(&s.as, "as", "", "with --system: the user it runs as")
-	install.Flags().StringArrayVar(&s.write, "folder", nil, "with --system: a folder besides the pools' that it may write (repeatable)")
+	install.Flags().StringVar(&s.as, "as", "", "with --system: the `USER` it runs as")
+	install.Flags().StringArrayVar(&s.write, "folder", nil, "with --system: a `DIR` besides the pools' that it may write (repeatable)")
 	install.Flags().BoolVar(&show, "print", false, "print the unit, and change nothing")
 	install.Flags().BoolVar(&later, "no-start", false, "write the unit, and do not start it")
 	uninstall := command("uninstall", "Stop it, and take the unit away", "  meerkat service uninstall", takes(0, 0), func(ctx context.Context, _ []string) error { return a.uninstallService(ctx, s) })
 	status := command("status", "Is it installed, and does it run? (exit 3 if it does not)", "  meerkat service status", takes(0, 0), func(ctx context.Context, _ []string) error { return a.serviceStatus(ctx, s) })
 	for _, c := range []*cobra.Command{install, uninstall, status} {
 		c.Flags().BoolVar(&s.system, "system", false, "the machine's service, not that of your session")
-		c.Flags().StringVar(&s.manager, "manager", ownManager(), "what starts programs here: systemd or launchd")
+		c.Flags().StringVar(&s.manager, "manager", ownManager(), "what starts programs here: `systemd|launchd`")
 		_ = c.RegisterFlagCompletionFunc("manager", cobra.FixedCompletions([]string{"systemd", "launchd"}, cobra.ShellCompDirectiveNoFileComp)) // fails only for a flag that is not there
 	}
 	return group("service", "Run the node as a service of systemd or launchd", "  meerkat service install\n  meerkat service status", install, uninstall, status)

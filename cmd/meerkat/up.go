@@ -8,17 +8,17 @@ import (
 
 // upFlags are the flags of up that set a key of the configuration.
 var upFlags = []struct{ flag, key, usage string }{
-	{"listen", "network.listen", "listen on this multiaddr (repeatable; default: TCP and QUIC on port 7716)"},
-	{"peer", "network.peers", "always try this multiaddr (repeatable)"},
-	{"bootstrap", "network.bootstrap", "first contact of the DHT, a multiaddr (repeatable)"},
-	{"dht", "network.dht", "find members by the DHT: off, private or public"},
-	{"mdns", "network.mdns", "find members on the LAN: on or off"},
-	{"relay", "network.relay", "reach and be reached through relays: auto, on or off"},
-	{"name", "name", "what this node calls itself"},
-	{"ui", "ui.addr", "serve the dashboard at this address, or off (default 127.0.0.1:7717)"},
-	{"metrics", "metrics.addr", "serve metrics for Prometheus at this address (default: off)"},
-	{"log-level", "log.level", "debug, info, warn or error"},
-	{"log-format", "log.format", "text or json"},
+	{"listen", "network.listen", "listen on this `MULTIADDR` (repeatable; default: TCP and QUIC on port 7716)"},
+	{"peer", "network.peers", "always try this `MULTIADDR` (repeatable)"},
+	{"bootstrap", "network.bootstrap", "first contact of the DHT, a `MULTIADDR` (repeatable)"},
+	{"dht", "network.dht", "find members by the DHT: `off|private|public`"},
+	{"mdns", "network.mdns", "find members on the LAN: `on|off`"},
+	{"relay", "network.relay", "reach and be reached through relays: `auto|on|off`"},
+	{"name", "name", "the `NAME` that this node goes by"},
+	{"ui", "ui.addr", "serve the dashboard at this `ADDR`, or off (default 127.0.0.1:7717)"},
+	{"metrics", "metrics.addr", "serve metrics for Prometheus at this `ADDR` (default: off)"},
+	{"log-level", "log.level", "what is logged: `debug|info|warn|error`"},
+	{"log-format", "log.format", "form of the log: `text|json`"},
 }
 
 func repeatable(flag string) bool { return flag == "listen" || flag == "peer" || flag == "bootstrap" }
@@ -34,8 +34,8 @@ func (a *app) upCmd() *cobra.Command {
   meerkat up --peer /ip4/192.168.1.7/tcp/7716/p2p/12D3KooW…`,
 	}
 	f := c.Flags()
-	f.StringVar(&ticket, "join", "", "join DIR to a pool: a ticket, a node's id, or - for stdin")
-	f.StringVar(&file, "ticket-file", "", "read the ticket from this file")
+	f.StringVar(&ticket, "join", "", "join DIR to a pool: a `TICKET`, a node's id, or - for stdin")
+	f.StringVar(&file, "ticket-file", "", "read the ticket from this `FILE`")
 	for _, u := range upFlags {
 		if repeatable(u.flag) {
 			f.StringArray(u.flag, nil, u.usage)

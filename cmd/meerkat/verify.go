@@ -33,7 +33,7 @@ func (a *app) verifyCmd() *cobra.Command {
 	})
 	c.Long = "Read every file again and compare it with what was written. A file whose content differs although\nnothing about it changed is damaged; with --repair the right content is fetched from members."
 	c.Flags().BoolVar(&q.Repair, "repair", false, "fetch what is damaged from members")
-	c.Flags().StringVar(&rate, "rate", "", "read at most so much a second (default 200MB)")
+	c.Flags().StringVar(&rate, "rate", "", "read at most at this `RATE`, such as 50MB a second (default 200MB)")
 	c.ValidArgsFunction = nil // files
 	return c
 }

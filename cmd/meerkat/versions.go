@@ -83,7 +83,7 @@ func (a *app) restoreCmd() *cobra.Command {
 	c.Long = "Bring back what stood at a path, for all members. What stands there now becomes a version itself.\n" +
 		"VERSION is an id of \"meerkat versions\", a span back such as 2h, or a time. Without it the version\n" +
 		"before is meant; of a folder, what was deleted in it."
-	c.Flags().StringVarP(&out, "output", "o", "", "write it to this file (- is stdout) instead of to its place")
+	c.Flags().StringVarP(&out, "output", "o", "", "write it to this `FILE` (- is stdout) instead of to its place")
 	c.ValidArgsFunction = a.completeDeleted
 	return c
 }
