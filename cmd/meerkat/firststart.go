@@ -65,7 +65,7 @@ func (a *app) firstStart(ctx context.Context, home *node.Home, w wish) error {
 	}
 	a.say("joining with the ticket in %s", clean(file))
 	if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		a.say("meerkat: the ticket in %s cannot be removed (%v); it has been used and is worth nothing any more", clean(file), err)
+		a.say("meerkat: the ticket in %s cannot be removed (%v); it has been used: one for a single machine is worth nothing any more", clean(file), err)
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"unicode"
 
 	"github.com/bwaklog/meerkat/node"
 	"github.com/spf13/cobra"
@@ -227,8 +228,10 @@ func (a *app) unit(ctx context.Context, s service) (string, error) {
 		return plist(s, exe, a.home), nil
 	}
 	head := "[Unit]\nDescription=meerkat, keeps folders equal on all your machines\nDocumentation=https://github.com/bwaklog/meerkat\nAfter=network-online.target\nWants=network-online.target\n"
-	// The second Type is for systemd 253 and newer; an older one passes over it.
-	run := fmt.Sprintf("\n[Service]\nType=notify\nType=notify-reload\nWatchdogSec=60\nExecStart=%s --home %s up\nRestart=on-failure\nRestartSec=5\nTimeoutStopSec=15\nOOMPolicy=continue\nUMask=0077\n", quoteUnit(exe), quoteUnit(a.home))
+	run, err := runSection(exe, a.home)
+	if err != nil {
+		return "", err
+	}
 	harden := "\nNoNewPrivileges=yes\nLockPersonality=yes\nMemoryDenyWriteExecute=yes\nRestrictRealtime=yes\nRestrictSUIDSGID=yes\nSystemCallArchitectures=native\nSystemCallFilter=@system-service\nSystemCallErrorNumber=EPERM\nRestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK\n"
 	target := "default.target"
 	if s.system {
@@ -240,6 +243,19 @@ func (a *app) unit(ctx context.Context, s service) (string, error) {
 		harden += more
 	}
 	return head + run + harden + "\n[Install]\nWantedBy=" + target + "\n", nil
+}
+
+// runSection says how the node is run.
+func runSection(exe, home string) (string, error) {
+	program, err := quoteCommand(exe)
+	if err != nil {
+		return "", err
+	}
+	if home, err = quoteCommand(home); err != nil {
+		return "", err
+	}
+	// The second Type is for systemd 253 and newer; an older one passes over it.
+	return fmt.Sprintf("\n[Service]\nType=notify\nType=notify-reload\nWatchdogSec=60\nExecStart=%s --home %s up\nRestart=on-failure\nRestartSec=5\nTimeoutStopSec=15\nOOMPolicy=continue\nUMask=0077\n", program, home), nil
 }
 
 // systemUnit is what only a service of the machine can ask for: it may write its home and its pools, and nothing else.
@@ -269,16 +285,29 @@ func (a *app) systemUnit(ctx context.Context, s service) (string, error) {
 	}
 	text := "\nUser=" + u.Username + "\nProtectSystem=strict\nProtectHome=read-only\nPrivateTmp=yes\nPrivateDevices=yes\nProtectKernelTunables=yes\nProtectKernelModules=yes\nProtectKernelLogs=yes\nProtectControlGroups=yes\nProtectClock=yes\nProtectHostname=yes\nRestrictNamespaces=yes\nCapabilityBoundingSet=\nAmbientCapabilities=\n"
 	for _, p := range paths {
-		text += "ReadWritePaths=" + quoteUnit(p) + "\n"
+		word, err := quoteUnit(p)
+		if err != nil {
+			return "", err
+		}
+		text += "ReadWritePaths=" + word + "\n"
 	}
 	return text, nil
 }
 
-// quoteUnit is a word of a unit file: percent signs and dollars are doubled, and it is put in quotes where it must be.
-func quoteUnit(s string) string {
-	s = strings.NewReplacer("%", "%%", "$", "$$", `\`, `\\`, `"`, `\"`).Replace(s)
-	if strings.ContainsAny(s, " \t;'") {
-		return `"` + s + `"`
+// quoteUnit is a word of a unit file: percent signs are doubled, and it is put in quotes where it must be. A word that would
+// end its line is refused: root reads what follows.
+func quoteUnit(s string) (string, error) {
+	if strings.ContainsFunc(s, unicode.IsControl) {
+		return "", usage(clean(s)+" cannot stand in a unit: there is a control character in it", "move or rename it")
 	}
-	return s
+	s = strings.NewReplacer("%", "%%", `\`, `\\`, `"`, `\"`).Replace(s)
+	if strings.ContainsAny(s, " ;'") {
+		return `"` + s + `"`, nil
+	}
+	return s, nil
+}
+
+// quoteCommand is a word of a command line in a unit, where a dollar would begin a variable.
+func quoteCommand(s string) (string, error) {
+	return quoteUnit(strings.ReplaceAll(s, "$", "$$"))
 }
