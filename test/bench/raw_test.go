@@ -16,6 +16,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	libp2ptls "github.com/libp2p/go-libp2p/p2p/security/tls"
+	quic "github.com/libp2p/go-libp2p/p2p/transport/quic"
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
 
 	"github.com/bwaklog/meerkat/test/lab"
@@ -28,17 +29,16 @@ const rawRole = "MEERKAT_BENCH_RAW"
 
 const rawProtocol = "/meerkat-bench/raw/1"
 
-func rawHost(listen string) (host.Host, error) {
-	return libp2p.New(libp2p.ListenAddrStrings(listen), libp2p.DisableMetrics(),
-		libp2p.Transport(tcp.NewTCPTransport), libp2p.Security(libp2ptls.ID, libp2ptls.New))
+func rawHost(listen string, more ...libp2p.Option) (host.Host, error) {
+	return libp2p.New(append(more, libp2p.ListenAddrStrings(listen), libp2p.DisableMetrics(),
+		libp2p.Transport(tcp.NewTCPTransport), libp2p.Transport(quic.NewTransport), libp2p.Security(libp2ptls.ID, libp2ptls.New))...)
 }
 
 func rawMain(role string, args []string) int {
-	serve := rawFetch
-	if role == "serve" {
-		serve = rawServe
-	}
-	if err := serve(args); err != nil {
+	play := map[string]func([]string) error{
+		"serve": rawServe, "fetch": rawFetch, "serve behind a relay": rawServeBehind, "fetch through a relay": rawFetchThrough,
+	}[role]
+	if err := play(args); err != nil {
 		fmt.Fprintln(os.Stderr, "raw:", err)
 		return 1
 	}
@@ -57,9 +57,14 @@ func rawServe(args []string) error {
 		return err
 	}
 	defer h.Close()
+	return rawAnswer(h, args[0], size)
+}
+
+// rawAnswer says where h listens and gives size bytes to the first who asks.
+func rawAnswer(h host.Host, where string, size int64) error {
 	done := make(chan error, 1)
 	h.SetStreamHandler(rawProtocol, func(s network.Stream) { done <- rawGive(s, size) })
-	fmt.Printf("%s/p2p/%s\n", args[0], h.ID())
+	fmt.Printf("%s/p2p/%s\n", where, h.ID())
 	return <-done
 }
 
@@ -77,14 +82,19 @@ func rawGive(s network.Stream, size int64) error {
 	return err
 }
 
-// rawFetch reads from args[0] to the end and says how many seconds that took.
+// rawFetch reads from args[0].
 func rawFetch(args []string) error {
 	h, err := rawHost("/ip4/0.0.0.0/tcp/0")
 	if err != nil {
 		return err
 	}
 	defer h.Close()
-	at, err := peer.AddrInfoFromString(args[0])
+	return rawTake(h, args[0])
+}
+
+// rawTake reads to the end from where and says how many seconds that took.
+func rawTake(h host.Host, where string) error {
+	at, err := peer.AddrInfoFromString(where)
 	if err != nil {
 		return err
 	}
@@ -109,8 +119,16 @@ type onlyWriter struct{ io.Writer }
 // rawStream carries size bytes from a to b over one bare libp2p stream.
 func rawStream(t *testing.T, a, b *lab.Host, size int64) (took, spent time.Duration) {
 	t.Helper()
-	server := a.Command(os.Args[0], "/ip4/"+a.IP+"/tcp/7800", strconv.FormatInt(size, 10))
-	server.Env = append(server.Env, rawRole+"=serve")
+	n := strconv.FormatInt(size, 10)
+	return rawPair(t, a, b, []string{"serve", "/ip4/" + a.IP + "/tcp/7800", n}, []string{"fetch"})
+}
+
+// rawPair has a play a role, and b another one with what a says as its first
+// argument.
+func rawPair(t *testing.T, a, b *lab.Host, serve, fetch []string) (took, spent time.Duration) {
+	t.Helper()
+	server := a.Command(os.Args[0], serve[1:]...)
+	server.Env = append(server.Env, rawRole+"="+serve[0])
 	server.Stderr = os.Stderr
 	out, err := server.StdoutPipe()
 	if err != nil {
@@ -123,8 +141,8 @@ func rawStream(t *testing.T, a, b *lab.Host, size int64) (took, spent time.Durat
 	if err != nil {
 		t.Fatal(err)
 	}
-	client := b.Command(os.Args[0], strings.TrimSpace(addr))
-	client.Env = append(client.Env, rawRole+"=fetch")
+	client := b.Command(os.Args[0], append([]string{strings.TrimSpace(addr)}, fetch[1:]...)...)
+	client.Env = append(client.Env, rawRole+"="+fetch[0])
 	client.Stderr = os.Stderr
 	said, err := client.Output()
 	if err != nil {
