@@ -58,6 +58,10 @@ func newHost(c hostConfig) (host.Host, error) {
 	if err != nil {
 		return nil, fmt.Errorf("resource manager: %w", err)
 	}
+	cert, err := timeless()
+	if err != nil {
+		return nil, fmt.Errorf("certificate: %w", err)
+	}
 	own := newOwnAddrs()
 	opts := []libp2p.Option{
 		libp2p.AddrsFactory(own.Correct),
@@ -66,8 +70,8 @@ func newHost(c hostConfig) (host.Host, error) {
 		metricsOption(c.metrics),
 		libp2p.ListenAddrStrings(c.listen...),
 		libp2p.Transport(tcp.NewTCPTransport),
-		libp2p.Transport(quic.NewTransport),
-		libp2p.Security(libp2ptls.ID, libp2ptls.New),
+		libp2p.Transport(quic.NewTransport, quic.WithTLSIdentityOption(libp2ptls.WithCertTemplate(cert))),
+		libp2p.Security(libp2ptls.ID, newTLS),
 		libp2p.Muxer(yamux.ID, tunedYamux()),
 		libp2p.SwarmOpts(swarm.WithDialRanker(rankLANFirst)),
 		libp2p.ConnectionManager(cm),
