@@ -218,7 +218,7 @@ func (n *Node) swarmConfig() swarm.Config {
 // nothing new is taken from it now.
 func (n *Node) muted(id event.PoolID, author peer.ID) bool {
 	r := n.find(id)
-	return r != nil && r.quota.spent(author)
+	return r != nil && r.putsOff(author)
 }
 
 // shun closes all links to p, without waiting for it.

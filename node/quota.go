@@ -153,6 +153,9 @@ func (r *replica) exempt(p peer.ID) bool {
 	return gone || p == r.self
 }
 
+// putsOff tells whether changes of p are not taken now.
+func (r *replica) putsOff(p peer.ID) bool { return !r.exempt(p) && r.quota.spent(p) }
+
 // notSpent leaves out segments that say they are of authors that have to wait,
 // before anything of them is verified; the error says so of each.
 func (r *replica) notSpent(raws [][]byte) ([][]byte, error) {
@@ -160,7 +163,7 @@ func (r *replica) notSpent(raws [][]byte) ([][]byte, error) {
 	in := raws[:0:0]
 	for _, raw := range raws {
 		w, err := event.WriterOf(raw)
-		if err == nil && !r.exempt(w.Node) && r.quota.spent(w.Node) {
+		if err == nil && r.putsOff(w.Node) {
 			late = r.late(w.Node)
 			continue
 		}

@@ -45,7 +45,7 @@ func (r *replica) Supplement(_ context.Context, from peer.ID, evs []event.Proved
 			bad = errors.Join(bad, fmt.Errorf("event from %s: %w", from, err))
 			continue
 		}
-		if p := l.Dot.Writer.Node; p != r.self && r.quota.spent(p) {
+		if p := l.Dot.Writer.Node; r.putsOff(p) {
 			late = r.late(p)
 			continue
 		}
