@@ -45,6 +45,30 @@ func WriterOf(raw []byte) (Writer, error) {
 	return h.writer, err
 }
 
+// Place is where a segment says that it stands in its log.
+type Place struct {
+	Head         // the log's when it ends here
+	First uint64 // seq of the first event
+	Prev  Hash   // of the segment before; zero where First is 1
+}
+
+// Before is the end of what the segment follows.
+func (p Place) Before() Head { return Head{Writer: p.Writer, Seq: p.First - 1, Hash: p.Prev} }
+
+// PlaceOf is the place of raw, without any proof: of what [OpenSegment] has opened before it need not be proved again. Its errors
+// are those of [OpenSegment].
+func PlaceOf(raw []byte) (Place, error) {
+	head, _, _, err := splitSegment(raw)
+	if err != nil {
+		return Place{}, err
+	}
+	h, err := decodeHeader(head)
+	if err != nil {
+		return Place{}, err
+	}
+	return Place{Head: Head{Writer: h.writer, Seq: h.last(), Hash: sum(signed(head))}, First: h.first, Prev: h.prev}, nil
+}
+
 // splitSegment takes header and signature off; the leaves remain.
 func splitSegment(raw []byte) (head, sig, leaves []byte, err error) {
 	in := fields{rest: raw}

@@ -129,8 +129,11 @@ func (r *replica) Append(_ context.Context, from peer.ID, raws [][]byte) error {
 	after, _ := r.st.NeedTotal()
 	r.charge(segs, after-before)
 	r.bear(res.Burdens)
+	if res.Forked {
+		r.mendNow.poke()
+	}
 	if res.New > 0 {
-		err = errors.Join(err, r.forksIn(segs), r.seenSelf(mine))
+		err = errors.Join(err, r.seenSelf(mine))
 		r.forgetTurns(res.Paths)
 		r.tell(segs)
 		r.watchBursts(segs)
@@ -173,15 +176,14 @@ func parts(err error) []error {
 // forked tells about a writer that signed two things for one seq. Where it is
 // this node, its identity has a second user.
 func (r *replica) forked(f store.ErrFork) error {
-	r.log.Warn("fork", "pool", r.name(), "err", f)
-	r.emit("member.forked", "", f.Writer.Node, f.Error())
-	if err := r.lookAtFork(f.Writer); err != nil {
-		return err
+	own := f.Writer.Node == r.self
+	if own || r.notice("fork", fmt.Sprintf("%s runs twice, or was restored from a backup: it signed two different changes under one number; both are kept", r.nameOf(f.Writer.Node))) {
+		r.log.Warn("fork", "pool", r.name(), "err", f)
+		r.emit("member.forked", "", f.Writer.Node, f.Error())
 	}
-	if f.Writer.Node == r.self {
+	if own {
 		return r.ownFork(f.Writer)
 	}
-	r.notice("fork", fmt.Sprintf("%s runs twice, or was restored from a backup: it signed two different changes under one number; both are kept", r.nameOf(f.Writer.Node)))
 	return nil
 }
 

@@ -291,10 +291,10 @@ func (h *Home) member(m pool.Member) Member {
 	}
 }
 
-// headsOf is how far each writer's log is known here: what a cut keeps.
+// headsOf is how far each writer's log is known here, on any branch: what a cut keeps.
 func headsOf(st *store.Pool) event.Vector {
 	v := event.Vector{}
-	for _, head := range st.Heads() {
+	for _, head := range st.Extents() {
 		v[head.Writer] = head.Seq
 	}
 	return v

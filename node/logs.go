@@ -36,7 +36,7 @@ func (q logQuery) skips(raw []byte) bool {
 // eachLeaf gives f the events behind seen that q selects, log by log, and moves
 // seen on. It holds no more of the logs at once than it reads at once.
 func (r *replica) eachLeaf(seen map[event.Writer]uint64, q logQuery, f func(event.Leaf)) error {
-	for _, h := range r.st.Heads() {
+	for _, h := range r.Heads() {
 		if q.by != "" && h.Writer.Node != q.by {
 			continue
 		}

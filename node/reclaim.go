@@ -34,11 +34,9 @@ func (r *replica) reclaim() error {
 
 // ownForks are this node's logs of which is known where they part.
 func (r *replica) ownForks() []event.Writer {
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	var out []event.Writer
-	for w, f := range r.forks {
-		if w.Node == r.self && !f.hole {
+	for _, f := range r.st.Forks() {
+		if w := f.Head.Writer; w.Node == r.self && !f.Hole {
 			out = append(out, w)
 		}
 	}

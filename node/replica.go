@@ -94,7 +94,6 @@ type replica struct {
 	lastEdit   time.Time
 	recent     int // events that came in since the last converge
 	partials   map[chunker.ID]*openFile
-	forks      map[event.Writer]fork
 	refusedBy  peer.ID
 	holds      holds
 	bursts     map[peer.ID]*burst

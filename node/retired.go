@@ -70,9 +70,6 @@ func (n *Node) speakFor(id event.PoolID, st *store.Pool) error {
 		return nil
 	}
 	r := n.newReplica(id, "", st)
-	if err := r.loadForks(); err != nil {
-		return err
-	}
 	r.loadReports()
 	if err := n.feed.Join(r); err != nil {
 		return err

@@ -34,9 +34,6 @@ func (n *Node) startAfter(old *running, id event.PoolID, dir string) error {
 		return fmt.Errorf("pool %s: %w", id, errNoRoster)
 	}
 	r := n.newReplica(id, dir, st)
-	if err := r.loadForks(); err != nil {
-		return err
-	}
 	r.loadReports()
 	if old != nil {
 		n.feed.Leave(id)

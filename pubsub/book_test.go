@@ -133,6 +133,10 @@ func (b *book) Refused(peer.ID, error) {}
 // Forked: no log forks in these tests.
 func (b *book) Forked(event.Writer) (uint64, bool) { return 0, false }
 
+func (b *book) Ends(event.Writer, uint64, int) ([]event.Head, error) { return nil, nil }
+
+func (b *book) Has(event.Head) (bool, error) { return false, nil }
+
 func (b *book) Heads() []event.Head {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -37,6 +37,7 @@ type exchange struct {
 	admitted atomic.Bool // the peer was a member, and is out when it is none any more
 	in, out  atomic.Int64
 	state    bool  // both had the same state of all paths
+	moved    bool  // segments went over that may have been news
 	rejected error // the first that the log said to what came: no breach of the protocol, and the rest goes on
 	began    time.Time
 	hushed   map[event.Writer]bool // logs of the peer's own that it was told not to send
@@ -46,24 +47,25 @@ func newExchange(f *Feed, s network.Stream) *exchange {
 	return &exchange{f: f, peer: s.Conn().RemotePeer(), s: s, br: bufio.NewReaderSize(s, 4<<10), began: time.Now()}
 }
 
-// call begins an exchange with p and sees it through.
-func (r *room) call(ctx context.Context, p peer.ID) error {
+// call begins an exchange with p and sees it through; whole: to its end, though the log may have refused something.
+func (r *room) call(ctx context.Context, p peer.ID) (whole bool, err error) {
 	if !r.log.Member(p) {
-		return fmt.Errorf("repair with %s: %w", p, r.why(p))
+		return false, fmt.Errorf("repair with %s: %w", p, r.why(p))
 	}
 	octx, cancel := context.WithTimeout(network.WithNoDial(ctx, "repair"), openPatience)
 	defer cancel()
 	s, err := r.f.host.NewStream(network.WithAllowLimitedConn(octx, "repair"), p, HeadsProtocol)
 	if err != nil {
-		return fmt.Errorf("repair with %s: %w", p, err)
+		return false, fmt.Errorf("repair with %s: %w", p, err)
 	}
 	x := newExchange(r.f, s)
 	stop := context.AfterFunc(ctx, x.cut)
 	defer stop()
-	if err = x.close(x.begin(ctx, r)); err != nil {
-		return fmt.Errorf("repair with %s: %w", p, err)
+	err = x.begin(ctx, r)
+	if whole, err = err == nil, x.close(err); err != nil {
+		err = fmt.Errorf("repair with %s: %w", p, err)
 	}
-	return nil
+	return whole, err
 }
 
 // why gives the reason for which p is not spoken to.

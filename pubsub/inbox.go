@@ -92,7 +92,7 @@ func (r *room) handIn(d delivery) {
 
 // take is the one place from which segments go into the log, gossiped and repaired ones alike, so that it sees what each brought.
 func (r *room) take(ctx context.Context) error {
-	known := vectorOf(r.log.Heads())
+	known := have{heads: r.log.Heads()}.byWriter()
 	for {
 		select {
 		case <-ctx.Done():
@@ -124,24 +124,28 @@ func (r *room) gather(d delivery) (delivery, *delivery) {
 	return d, nil
 }
 
-func (r *room) put(ctx context.Context, d delivery, known event.Vector) event.Vector {
+// put gives d to the log, and compares its heads with those known before; it gives those of now.
+func (r *room) put(ctx context.Context, d delivery, known map[event.Writer]event.Head) map[event.Writer]event.Head {
 	err := r.log.Append(ctx, d.from, d.raws)
 	if err != nil && ctx.Err() == nil {
 		err = r.putSingly(ctx, d, err)
 	}
-	heads := r.log.Heads()
+	heads := have{heads: r.log.Heads()}
 	var news []event.Head
-	for _, h := range heads {
-		if h.Seq > known[h.Writer] {
+	changed := false
+	for _, h := range heads.heads {
+		was := known[h.Writer]
+		changed = changed || h != was // of a forked log another branch may be news
+		if h.Seq > was.Seq {
 			news = append(news, h)
 		}
 	}
 	r.learned(d, news)
 	r.complain(d, err)
 	if d.result != nil {
-		d.result <- receipt{len(news) > 0, err}
+		d.result <- receipt{changed, err}
 	}
-	return vectorOf(heads)
+	return heads.byWriter()
 }
 
 // putSingly keeps one bad segment from holding up the others, and says who is to blame for it. The first error comes back; err is

@@ -56,7 +56,7 @@ var (
 
 // Log is one pool as the feed sees it. Every method may be called by several goroutines at once, except that the feed calls
 // Append one at a time. Slices that are returned belong to the feed, slices that are passed belong to the Log. All but
-// AddRosterRecords, Append and After must answer from memory: they are asked for each message.
+// AddRosterRecords, Append, After, Ends and Has must answer from memory: they are asked for each message.
 type Log interface {
 	// ID and Topic (an opaque name that only members know: hex of an HMAC of the pool's secret) never change.
 	ID() event.PoolID
@@ -82,8 +82,12 @@ type Log interface {
 	Refused(p peer.ID, err error)
 
 	// Forked tells that w signed two things for one seq, and from which seq on its branches differ or may do so. Its head then
-	// is a hash of all its segments, and members that have other ones show each other all from there on.
+	// is a hash of all its segments, and members that have other ones name to each other what they have from there on.
 	Forked(w event.Writer) (from uint64, ok bool)
+	// Ends gives the ends of the segments of w that hold the seqs above seq, in order, at most max. Has tells whether the segment
+	// that ends there is known.
+	Ends(w event.Writer, seq uint64, max int) ([]event.Head, error)
+	Has(end event.Head) (bool, error)
 
 	// After gives whole segments of w in order, beginning with the one that holds seq+1, up to max bytes but at least one;
 	// none when there is nothing newer.
@@ -126,7 +130,7 @@ type Config struct {
 	Retry  time.Duration // first wait after a failed exchange, doubled up to a minute; 0: 1 s
 	Frame  time.Duration // patience for one frame, either way; 0: 30 s
 	Jitter time.Duration // first exchange after a connect is up to this late; 0: 20 ms
-	Doubt  time.Duration // states that differ for so long while heads are equal are reconciled; 0: 5 s
+	Doubt  time.Duration // states that differ for so long while heads bring nothing are reconciled; 0: 5 s
 	Daily  time.Duration // mean time between reconciling with one random member in any case; 0: 24 h
 
 	Streams int // exchanges that others may have open here at once; 0: 64. A single peer may have 4.

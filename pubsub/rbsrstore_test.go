@@ -26,10 +26,20 @@ type shelf struct {
 	*store.Pool
 }
 
-func (s *shelf) ID() event.PoolID                   { return s.book.pool }
-func (s *shelf) Heads() []event.Head                { return s.Pool.Heads() }
-func (s *shelf) Summary() event.Sum                 { return s.Pool.Stats().State }
-func (s *shelf) Forked(event.Writer) (uint64, bool) { return 0, false }
+func (s *shelf) ID() event.PoolID    { return s.book.pool }
+func (s *shelf) Heads() []event.Head { return s.Pool.Extents() }
+func (s *shelf) Summary() event.Sum  { return s.Pool.Stats().State }
+
+func (s *shelf) Forked(w event.Writer) (uint64, bool) {
+	f, ok := s.Pool.Fork(w)
+	return f.From, ok
+}
+
+func (s *shelf) Ends(w event.Writer, seq uint64, max int) ([]event.Head, error) {
+	return s.Pool.Ends(w, seq, max)
+}
+
+func (s *shelf) Has(h event.Head) (bool, error) { return s.Pool.Has(h) }
 
 func (s *shelf) After(w event.Writer, seq uint64, max int) ([][]byte, error) {
 	return s.Pool.After(w, seq, max)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/bwaklog/meerkat/event"
@@ -29,15 +31,19 @@ func (x *exchange) reconcile(ctx context.Context, mine, theirs hello) error {
 		return err
 	}
 	if mine.heads == theirs.heads {
-		x.compare(theirs)
-	} else {
-		x.r.trust(x.peer)
+		x.state = x.compare(theirs)
 	}
 	if mine.heads == theirs.heads && mine.reports == theirs.reports {
 		return nil
 	}
-	if err := x.segments(ctx); err != nil {
+	if err := x.segments(ctx, [2][nonceSize]byte{mine.nonce, theirs.nonce}); err != nil {
 		return err
+	}
+	switch {
+	case x.moved:
+		x.r.trust(x.peer)
+	case mine.heads != theirs.heads:
+		x.compare(theirs) // whatever keeps the logs apart, the states need not be
 	}
 	return x.both(func() error { return x.send(ack{}) }, func() error {
 		_, err := expect[ack](x, maxHello)
@@ -45,11 +51,12 @@ func (x *exchange) reconcile(ctx context.Context, mine, theirs hello) error {
 	})
 }
 
-// compare notes whether equal logs made equal trees.
-func (x *exchange) compare(theirs hello) {
+// compare notes whether logs that have nothing more to give made equal trees.
+func (x *exchange) compare(theirs hello) bool {
 	sum := x.r.log.Summary()
-	x.state = sum.Count() == theirs.count && printOf(sum, theirs.nonce) == theirs.print
-	x.r.compared(x.peer, x.state, time.Now())
+	same := sum.Count() == theirs.count && printOf(sum, theirs.nonce) == theirs.print
+	x.r.compared(x.peer, same, time.Now())
+	return same
 }
 
 // rosters brings both to the same records. Each side applies what it got before it judges the other again.
@@ -132,33 +139,78 @@ func (x *exchange) recvRecords(maxBytes, maxRecs int) ([][]byte, error) {
 }
 
 // segments tells what is here, then sends what the other lacks while it takes what comes.
-func (x *exchange) segments(ctx context.Context) error {
-	mine := have{heads: x.r.log.Heads()}
+func (x *exchange) segments(ctx context.Context, nonces [2][nonceSize]byte) error {
+	mine := have{heads: x.r.log.Heads(), parted: map[event.Writer]uint64{}}
+	mine.heads = mine.heads[:min(len(mine.heads), maxLogs)]
+	for _, h := range mine.heads {
+		if from, forked := x.r.log.Forked(h.Writer); forked {
+			mine.parted[h.Writer] = from
+		}
+	}
 	raws := x.r.log.Reports()
 	for _, raw := range raws {
 		mine.reports = append(mine.reports, short(raw))
 	}
-	var theirs have
-	err := x.both(func() error { return x.send(x.muted(mine)) }, func() (err error) {
-		theirs, err = expect[have](x, MaxFrame)
+	said, theirs := x.muted(mine), have{}
+	err := x.both(func() error { return x.sendHave(said) }, func() (err error) {
+		theirs, err = x.recvHave()
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	return x.both(func() error { return x.push(mine, theirs, raws) }, func() error { return x.pull(ctx) })
-}
-
-// push sends what theirs lacks, and done.
-func (x *exchange) push(mine, theirs have, raws [][]byte) error {
-	if err := x.pushReports(raws, theirs.reports); err != nil {
+	known, err := x.swapKnown(said, theirs, nonces)
+	if err != nil {
 		return err
 	}
-	there := make(map[event.Writer]event.Head, len(theirs.heads))
-	for _, h := range theirs.heads {
-		there[h.Writer] = h
+	b := &bundle{x: x, theirs: theirs, named: known, nonce: nonces[1]}
+	got := false
+	err = x.both(func() error { return b.push(mine, raws) }, func() (err error) {
+		got, err = x.pull(ctx)
+		return err
+	})
+	x.moved = got || b.sent
+	return err
+}
+
+// sendHave tells what is here, in as many messages as it takes.
+func (x *exchange) sendHave(h have) error {
+	for part := range slices.Chunk(h.heads, maxHeads) {
+		h.heads = h.heads[len(part):]
+		m := have{heads: part, parted: h.parted, reports: h.reports, more: len(h.heads) > 0}
+		if err := x.send(m); err != nil || !m.more {
+			return err
+		}
+		h.reports = nil
 	}
-	b := bundle{x: x}
+	return x.send(have{reports: h.reports})
+}
+
+func (x *exchange) recvHave() (have, error) {
+	h := have{parted: map[event.Writer]uint64{}}
+	for {
+		m, err := expect[have](x, MaxFrame)
+		if err != nil {
+			return have{}, err
+		}
+		h.heads, h.reports = append(h.heads, m.heads...), append(h.reports, m.reports...)
+		maps.Copy(h.parted, m.parted)
+		if len(h.heads) > maxLogs || len(h.reports) > maxReports || m.more && len(m.heads) == 0 {
+			return have{}, bad("%d heads", len(h.heads))
+		}
+		if !m.more {
+			return h, nil
+		}
+	}
+}
+
+// push sends what the other side lacks, and done.
+func (b *bundle) push(mine have, raws [][]byte) error {
+	x := b.x
+	if err := x.pushReports(raws, b.theirs.reports); err != nil {
+		return err
+	}
+	there := b.theirs.byWriter()
 	for _, h := range mine.heads {
 		if err := b.writer(h, there[h.Writer]); err != nil {
 			return err
@@ -196,21 +248,22 @@ func (x *exchange) pushReports(raws [][]byte, there [][shortSize]byte) error {
 
 // bundle gathers segments of several writers to batches worth a frame.
 type bundle struct {
-	x    *exchange
-	raws [][]byte
-	size int
+	x      *exchange
+	theirs have
+	named  map[event.Writer]branches // what the other side has of forked logs
+	nonce  [nonceSize]byte           // that it names them under
+	raws   [][]byte
+	size   int
+	sent   bool
 }
 
-// writer sends what follows on the other side's head. Equal numbers with other hashes are a fork: the newest segment is its proof.
+// writer sends what the other side lacks of a log.
 func (b *bundle) writer(mine, theirs event.Head) error {
-	seq := theirs.Seq
-	if seq == mine.Seq && theirs.Hash != mine.Hash {
-		seq--
+	s, err := b.stretch(mine, theirs)
+	if err != nil {
+		return err
 	}
-	if from, ok := b.x.r.log.Forked(mine.Writer); ok && theirs.Hash != mine.Hash {
-		seq = min(seq, from-1)
-	}
-	for seq < mine.Seq {
+	for seq := s.after; seq < min(mine.Seq, s.upto); {
 		raws, err := b.x.r.log.After(mine.Writer, seq, chunkSize-b.size)
 		if err != nil {
 			return fmt.Errorf("read log of %s after %d: %w", mine.Writer, seq, err)
@@ -218,15 +271,20 @@ func (b *bundle) writer(mine, theirs event.Head) error {
 		if len(raws) == 0 {
 			return nil // pruned since
 		}
-		last, err := event.OpenSegment(b.x.r.id, raws[len(raws)-1])
-		if err != nil {
-			return fmt.Errorf("own log of %s: %w", mine.Writer, err)
+		before, lacking := seq, raws[:0:0]
+		for _, raw := range raws {
+			p, err := event.PlaceOf(raw)
+			if err != nil {
+				return fmt.Errorf("own log of %s: %w", mine.Writer, err)
+			}
+			if seq = max(seq, p.Seq); p.Seq <= s.upto && !s.skip(p.Hash) {
+				lacking = append(lacking, raw)
+			}
 		}
-		if last.Last() <= seq {
+		if seq == before {
 			return fmt.Errorf("own log of %s: nothing after %d", mine.Writer, seq)
 		}
-		seq = last.Last()
-		if err := b.add(raws); err != nil {
+		if err := b.add(lacking); err != nil {
 			return err
 		}
 	}
@@ -260,21 +318,22 @@ func (b *bundle) flush() error {
 	if err != nil {
 		return err
 	}
-	b.raws, b.size = nil, 0
+	b.raws, b.size, b.sent = nil, 0, true
 	packed, size := b.x.f.pack.pack(plain)
 	return b.x.send(batch{packed, size})
 }
 
-// pull takes what comes until done. Each batch is durable before the next is read, so that a break loses nothing of it.
-func (x *exchange) pull(ctx context.Context) error {
+// pull takes what comes until done, and tells whether there was news in it. Each batch is durable before the next is read, so that
+// a break loses nothing of it.
+func (x *exchange) pull(ctx context.Context) (news bool, err error) {
 	useless, putOff := 0, 0
 	for {
 		m, err := x.recv(MaxFrame)
 		if err != nil {
-			return err
+			return news, err
 		}
 		if err := x.member(); err != nil {
-			return err
+			return news, err
 		}
 		switch m := m.(type) {
 		case reports:
@@ -284,8 +343,9 @@ func (x *exchange) pull(ctx context.Context) error {
 		case batch:
 			got, err := x.store(ctx, m)
 			if err != nil {
-				return err
+				return news, err
 			}
+			news = news || got.news
 			later := errors.Is(got.err, ErrLater)
 			if x.rejected == nil && !later {
 				x.rejected = got.err
@@ -297,15 +357,15 @@ func (x *exchange) pull(ctx context.Context) error {
 				useless++
 			}
 			if useless > maxUseless {
-				return bad("%d batches without news", useless)
+				return news, bad("%d batches without news", useless)
 			}
 			if putOff > maxPutOff {
-				return fmt.Errorf("%d batches: %w", putOff, ErrLater)
+				return news, fmt.Errorf("%d batches: %w", putOff, ErrLater)
 			}
 		case done:
-			return nil
+			return news, nil
 		default:
-			return bad("%T among the segments", m)
+			return news, bad("%T among the segments", m)
 		}
 	}
 }

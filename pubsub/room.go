@@ -1,6 +1,7 @@
 package pubsub
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"math/rand/v2"
@@ -335,9 +336,9 @@ func (r *room) touchRandom() {
 
 // visit runs one exchange that this side begins.
 func (r *room) visit(ctx context.Context, p peer.ID) {
-	err := r.call(ctx, p)
-	if err == nil {
-		err = r.settle(ctx, p)
+	whole, err := r.call(ctx, p)
+	if whole {
+		err = cmp.Or(err, r.settle(ctx, p))
 	}
 	if err != nil && ctx.Err() != nil {
 		err = ErrStopped

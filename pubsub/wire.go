@@ -13,6 +13,7 @@ import (
 
 const (
 	maxHeads   = 8 << 10  // writers of one pool in one message
+	maxLogs    = 64 << 10 // and in one exchange
 	maxHashes  = 24 << 10 // roster records of one pool
 	maxReports = 8 << 10  // presence reports of one pool
 	maxHint    = 16       // heads in one gossiped hint
@@ -44,8 +45,11 @@ type (
 	}
 	have struct {
 		heads   []event.Head
+		parted  map[event.Writer]uint64 // where forked logs part
 		reports [][shortSize]byte
+		more    bool
 	}
+	known   []branches
 	reports struct{ raws [][]byte }
 	batch   struct {
 		packed []byte
@@ -81,7 +85,9 @@ func encode(m any) ([]byte, error) {
 	case records:
 		f.Body = &pb.Frame_Records{Records: &pb.Blobs{Blobs: m.raws, More: m.more}}
 	case have:
-		f.Body = &pb.Frame_Have{Have: &pb.Have{Heads: headsOut(m.heads), Reports: joinShort(m.reports)}}
+		f.Body = &pb.Frame_Have{Have: &pb.Have{Heads: headsOut(m.heads, m.parted), Reports: joinShort(m.reports), More: m.more}}
+	case known:
+		f.Body = &pb.Frame_Known{Known: knownOut(m)}
 	case reports:
 		f.Body = &pb.Frame_Reports{Reports: &pb.Blobs{Blobs: m.raws}}
 	case batch:
@@ -122,6 +128,8 @@ func decode(b []byte) (any, error) {
 		return records{m.Records.GetBlobs(), m.Records.GetMore()}, nil
 	case *pb.Frame_Have:
 		return haveIn(m.Have)
+	case *pb.Frame_Known:
+		return knownIn(m.Known)
 	case *pb.Frame_Reports:
 		return reportsIn(m.Reports)
 	case *pb.Frame_Batch:
@@ -154,15 +162,64 @@ func haveIn(m *pb.Have) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := m.GetReports()
-	if len(b)%shortSize != 0 || len(b)/shortSize > maxReports {
-		return nil, bad("%d bytes of report hashes", len(b))
+	h := have{heads: hs, parted: map[event.Writer]uint64{}, more: m.GetMore()}
+	for i, in := range m.GetHeads() {
+		if from := in.GetParted(); from > 0 {
+			h.parted[hs[i].Writer] = from
+		}
 	}
-	h := have{heads: hs, reports: make([][shortSize]byte, len(b)/shortSize)}
-	for i := range h.reports {
-		copy(h.reports[i][:], b[i*shortSize:])
+	h.reports, err = shorts(m.GetReports(), maxReports)
+	return h, err
+}
+
+// byWriter finds heads by their logs.
+func (h have) byWriter() map[event.Writer]event.Head {
+	out := make(map[event.Writer]event.Head, len(h.heads))
+	for _, e := range h.heads {
+		out[e.Writer] = e
 	}
-	return h, nil
+	return out
+}
+
+// shorts parts short hashes again that joinShort joined.
+func shorts(b []byte, most int) ([][shortSize]byte, error) {
+	if len(b)%shortSize != 0 || len(b)/shortSize > most {
+		return nil, bad("%d bytes of short hashes", len(b))
+	}
+	out := make([][shortSize]byte, len(b)/shortSize)
+	for i := range out {
+		copy(out[i][:], b[i*shortSize:])
+	}
+	return out, nil
+}
+
+func knownOut(k known) *pb.Known {
+	m := &pb.Known{}
+	for _, b := range k {
+		m.Logs = append(m.Logs, &pb.Branches{Node: []byte(b.writer.Node), Epoch: b.writer.Epoch, Segments: joinShort(b.named), Upto: b.upto})
+	}
+	return m
+}
+
+func knownIn(m *pb.Known) (any, error) {
+	if len(m.GetLogs()) > maxBranches {
+		return nil, bad("%d forked logs", len(m.GetLogs()))
+	}
+	left := maxNamed
+	var k known
+	for _, in := range m.GetLogs() {
+		node, err := peer.IDFromBytes(in.GetNode())
+		if err != nil {
+			return nil, bad("forked log: %v", err)
+		}
+		b := branches{writer: event.Writer{Node: node, Epoch: in.GetEpoch()}, upto: in.GetUpto()}
+		if b.named, err = shorts(in.GetSegments(), left); err != nil {
+			return nil, err
+		}
+		left -= len(b.named)
+		k = append(k, b)
+	}
+	return k, nil
 }
 
 func reportsIn(m *pb.Blobs) (any, error) {
@@ -203,10 +260,10 @@ func headsIn(ms []*pb.Head, limit int) ([]event.Head, error) {
 	return hs, nil
 }
 
-func headsOut(hs []event.Head) []*pb.Head {
+func headsOut(hs []event.Head, parted map[event.Writer]uint64) []*pb.Head {
 	ms := make([]*pb.Head, len(hs))
 	for i, h := range hs {
-		ms[i] = &pb.Head{Node: []byte(h.Writer.Node), Epoch: h.Writer.Epoch, Seq: h.Seq, Hash: h.Hash[:]}
+		ms[i] = &pb.Head{Node: []byte(h.Writer.Node), Epoch: h.Writer.Epoch, Seq: h.Seq, Hash: h.Hash[:], Parted: parted[h.Writer]}
 	}
 	return ms
 }
@@ -256,7 +313,7 @@ func encodeGossip(m any) ([]byte, error) {
 	case whole:
 		a.Body = &pb.Announce_Segment{Segment: m}
 	case hint:
-		a.Body = &pb.Announce_Hint{Hint: &pb.Heads{Heads: headsOut(m)}}
+		a.Body = &pb.Announce_Hint{Hint: &pb.Heads{Heads: headsOut(m, nil)}}
 	case report:
 		a.Body = &pb.Announce_Report{Report: m}
 	default:

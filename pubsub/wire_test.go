@@ -31,7 +31,8 @@ func samples() []any {
 		refuse{errBusy},
 		hashes{{1}, {2}},
 		records{[][]byte{{1}, {2, 3}}, true},
-		have{[]event.Head{headAt(1), headAt(7)}, [][shortSize]byte{{1}, {2}}},
+		have{[]event.Head{headAt(1), headAt(7)}, map[event.Writer]uint64{headAt(1).Writer: 3}, [][shortSize]byte{{1}, {2}}, true},
+		known{{headAt(1).Writer, [][shortSize]byte{{3}, {4}}, 5}, {writer: event.Writer{Node: someNode, Epoch: 10}, named: [][shortSize]byte{}}},
 		reports{[][]byte{[]byte("here")}},
 		batch{[]byte("packed"), 6},
 		done{},
@@ -78,19 +79,23 @@ func TestAnnouncementsComeBackAsTheyWent(t *testing.T) {
 func TestMessagesBeyondLimitsAreRefused(t *testing.T) {
 	many := make([]*pb.Head, maxHint+1)
 	for i := range many {
-		many[i] = headsOut([]event.Head{headAt(1)})[0]
+		many[i] = headsOut([]event.Head{headAt(1)}, nil)[0]
 	}
 	frames := map[string]*pb.Frame{
-		"no kind":             {},
-		"hello without pool":  {Body: &pb.Frame_Hello{Hello: &pb.Hello{}}},
-		"half a record hash":  {Body: &pb.Frame_Hashes{Hashes: &pb.Hashes{Hashes: make([]byte, 33)}}},
-		"too many hashes":     {Body: &pb.Frame_Hashes{Hashes: &pb.Hashes{Hashes: make([]byte, 32*(maxHashes+1))}}},
-		"head at 0":           {Body: &pb.Frame_Have{Have: &pb.Have{Heads: headsOut([]event.Head{headAt(0)})}}},
-		"head without node":   {Body: &pb.Frame_Have{Have: &pb.Have{Heads: []*pb.Head{{Seq: 1, Hash: make([]byte, 32)}}}}},
-		"head, short hash":    {Body: &pb.Frame_Have{Have: &pb.Have{Heads: []*pb.Head{{Node: []byte(someNode), Seq: 1, Hash: make([]byte, 31)}}}}},
-		"half a report hash":  {Body: &pb.Frame_Have{Have: &pb.Have{Reports: make([]byte, 9)}}},
-		"long report":         {Body: &pb.Frame_Reports{Reports: &pb.Blobs{Blobs: [][]byte{make([]byte, MaxReport+1)}}}},
-		"too many small ones": {Body: &pb.Frame_Records{Records: &pb.Blobs{Blobs: make([][]byte, maxFields+1)}}},
+		"no kind":              {},
+		"hello without pool":   {Body: &pb.Frame_Hello{Hello: &pb.Hello{}}},
+		"half a record hash":   {Body: &pb.Frame_Hashes{Hashes: &pb.Hashes{Hashes: make([]byte, 33)}}},
+		"too many hashes":      {Body: &pb.Frame_Hashes{Hashes: &pb.Hashes{Hashes: make([]byte, 32*(maxHashes+1))}}},
+		"head at 0":            {Body: &pb.Frame_Have{Have: &pb.Have{Heads: headsOut([]event.Head{headAt(0)}, nil)}}},
+		"head without node":    {Body: &pb.Frame_Have{Have: &pb.Have{Heads: []*pb.Head{{Seq: 1, Hash: make([]byte, 32)}}}}},
+		"head, short hash":     {Body: &pb.Frame_Have{Have: &pb.Have{Heads: []*pb.Head{{Node: []byte(someNode), Seq: 1, Hash: make([]byte, 31)}}}}},
+		"half a report hash":   {Body: &pb.Frame_Have{Have: &pb.Have{Reports: make([]byte, 9)}}},
+		"too many forked logs": {Body: &pb.Frame_Known{Known: &pb.Known{Logs: make([]*pb.Branches, maxBranches+1)}}},
+		"too many segments":    {Body: &pb.Frame_Known{Known: knownOut(known{{writer: headAt(1).Writer, named: make([][shortSize]byte, maxNamed+1)}})}},
+		"half a segment":       {Body: &pb.Frame_Known{Known: &pb.Known{Logs: []*pb.Branches{{Node: []byte(someNode), Segments: make([]byte, 9)}}}}},
+		"log without node":     {Body: &pb.Frame_Known{Known: &pb.Known{Logs: []*pb.Branches{{Epoch: 1}}}}},
+		"long report":          {Body: &pb.Frame_Reports{Reports: &pb.Blobs{Blobs: [][]byte{make([]byte, MaxReport+1)}}}},
+		"too many small ones":  {Body: &pb.Frame_Records{Records: &pb.Blobs{Blobs: make([][]byte, maxFields+1)}}},
 	}
 	for name, f := range frames {
 		raw, err := proto.Marshal(f)

@@ -17,6 +17,7 @@ type change struct {
 	db       rows // what was there before
 	facts    facts
 	ownHeads bool
+	ownForks bool
 	writers  int // how many had a number before
 
 	nodes    map[event.Path]*node
@@ -32,6 +33,7 @@ type change struct {
 
 	fresh    map[string]bool // keys of the segments in this batch
 	taken    []event.Segment // those of a trunk
+	joined   []event.Writer  // logs whose trunk came to where something beside it goes on
 	result   Result
 	key, row []byte // scratch
 }

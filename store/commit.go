@@ -112,5 +112,5 @@ func (c *change) own(s event.Segment) error {
 	if fault != nil {
 		return fault
 	}
-	return c.take(s, byte(branch))
+	return c.take(s, byte(branch), true)
 }

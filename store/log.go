@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -15,6 +16,8 @@ import (
 type Result struct {
 	New   int          // events that were not here
 	Paths []event.Path // whose view may be another now, each directory after what is below it
+	// Forked says that something came of a log that has, or has now, more than one branch.
+	Forked bool
 	// Burdens are what authors brought that costs more than honest authors' events do; nil where nobody did.
 	Burdens map[peer.ID]Burden
 }
@@ -28,14 +31,19 @@ type Result struct {
 func (p *Pool) Append(segs ...event.Segment) (Result, error) {
 	var refused []error
 	var res Result
+	var joined []event.Writer
 	err := p.changeFor(&res, "append to the logs", func(c *change) error {
 		for _, s := range segs {
 			if err := c.append(s, &refused); err != nil {
 				return err
 			}
 		}
+		joined = c.joined
 		return nil
 	})
+	if err == nil {
+		err = p.join(joined)
+	}
 	if err != nil {
 		return Result{}, err
 	}
@@ -62,7 +70,8 @@ func (c *change) append(s event.Segment, refused *[]error) error {
 	if place == nowhere {
 		return nil
 	}
-	return c.take(s, byte(place))
+	var f ErrFork
+	return c.take(s, byte(place), !errors.As(fault, &f) || !f.Hole)
 }
 
 // admissible checks what does not depend on the log.
@@ -149,23 +158,29 @@ func (c *change) segmentAt(w event.Writer, seq uint64) (raw []byte, err error) {
 
 func branchOf(key []byte) byte { return key[len(key)-len(event.Hash{})-1] }
 
-// take writes the rows of s and folds its events. Both branches count: the state of a path is a function of the set of
+// endOf reads the key of a segment of w.
+func endOf(w event.Writer, key []byte) event.Head {
+	at := len(key) - len(event.Hash{})
+	return event.Head{Writer: w, Seq: binary.BigEndian.Uint64(key[at-1-8:]), Hash: event.Hash(key[at:])}
+}
+
+// take writes the rows of s and folds its events; follows: what it follows is here. Both branches count: the state of a path is a function of the set of
 // events, so that all members agree about it whatever came first.
-func (c *change) take(s event.Segment, branch byte) error {
+func (c *change) take(s event.Segment, branch byte, follows bool) error {
 	n, err := c.numbered(s.Writer)
 	if err != nil {
 		return err
 	}
 	key := c.p.space.seg(n, s.Last(), branch, s.Hash)
 	c.fresh[string(key)] = true
-	if branch == trunk {
-		c.taken = append(c.taken, s)
-	}
 	if err := c.b.Set(key, s.Raw, nil); err != nil {
 		return err
 	}
-	if err := c.note(n, s, branch); err != nil {
+	if err := c.note(n, s, branch, follows); err != nil {
 		return err
+	}
+	if branch == trunk {
+		c.taken = append(c.taken, s)
 	}
 	if err := c.dropExtras(n, s); err != nil {
 		return err
@@ -179,14 +194,6 @@ func (c *change) take(s event.Segment, branch byte) error {
 		}
 	}
 	return nil
-}
-
-// note moves the head along the trunk, or notes that there is another branch.
-func (c *change) note(number uint32, s event.Segment, branch byte) error {
-	if branch == trunk {
-		return c.setHead(number, s.Head())
-	}
-	return c.b.Set(c.p.space.forked(number), appendWriter(nil, s.Writer), nil)
 }
 
 // After is the raw segments of w that hold the seqs above seq, in order and of both branches where the log forked, up
@@ -212,18 +219,4 @@ func (p *Pool) After(w event.Writer, seq uint64, max int) (raws [][]byte, err er
 		return nil
 	})
 	return raws, wrap("read log of "+w.Node.String(), err)
-}
-
-// Forked are the writers that signed two different things for one seq.
-func (p *Pool) Forked() (ws []event.Writer, err error) {
-	if err := p.db.gate.enter(); err != nil {
-		return nil, err
-	}
-	defer p.db.gate.leave()
-	err = scan(p.db.pebble, p.space.table(nil, tabForked), func(_, row []byte) error {
-		r := &reader{b: row}
-		ws = append(ws, r.writer())
-		return r.end("forked writer")
-	})
-	return ws, wrap("list forks", err)
 }

@@ -196,8 +196,12 @@ func TestForkKeepsBothBranches(t *testing.T) {
 	if len(raws) != 5 {
 		t.Errorf("After = %d segments, want both branches", len(raws))
 	}
-	if ws := must[[]event.Writer](t)(x.Forked()); len(ws) != 1 {
-		t.Errorf("Forked = %v, want the writer", ws)
+	w := c.authors[0].head.Writer
+	if f, ok := x.Fork(w); !ok || f.From != 2 || f.Hole || len(x.Forks()) != 1 {
+		t.Errorf("Fork = %+v, %v, want one from 2 on", f, ok)
+	}
+	if !slices.Equal(x.Extents(), y.Extents()) || slices.Equal(x.Extents(), x.Heads()) {
+		t.Errorf("Extents = %v and %v, want the same, and no head", x.Extents(), y.Extents())
 	}
 }
 

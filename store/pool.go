@@ -31,6 +31,7 @@ type Pool struct {
 type facts struct {
 	seq    uint64 // of the change that made them
 	heads  map[event.Writer]event.Head
+	forks  map[event.Writer]branches // of logs that are not one chain
 	roster *pool.Roster
 	sums   sums
 }
@@ -42,9 +43,13 @@ func loadPool(d *DB, id event.PoolID, s space) (*Pool, error) {
 	if err != nil {
 		return nil, err
 	}
+	open, err := p.loadForks()
+	if err != nil {
+		return nil, err
+	}
 	first := p.latest
 	p.shown.Store(&first)
-	return p, nil
+	return p, p.join(open)
 }
 
 func (p *Pool) loadWriters() error {

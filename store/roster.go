@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"fmt"
 
 	"github.com/bwaklog/meerkat/event"
@@ -107,12 +108,15 @@ func (c *change) putRecords(old, r *pool.Roster) (added int, err error) {
 // void takes out of the logs what the roster no longer lets count.
 func (c *change) void() error {
 	lost := map[event.Path]bool{}
+	last := map[event.Writer]uint64{}
 	for w, h := range c.facts.heads {
-		forked, err := c.forked(w)
-		if err != nil {
-			return err
-		}
-		if !forked && c.facts.roster.MayWrite(w, h.Seq) == nil {
+		last[w] = h.Seq
+	}
+	for w, b := range c.facts.forks {
+		last[w] = b.last
+	}
+	for w, seq := range last {
+		if c.facts.roster.MayWrite(w, seq) == nil {
 			continue
 		}
 		if err := c.voidLog(w, lost); err != nil {
@@ -128,22 +132,13 @@ func (c *change) void() error {
 	return c.refold(lost, true)
 }
 
-// forked says whether the log of w has a branch, which may reach further than its head.
-func (c *change) forked(w event.Writer) (bool, error) {
-	n, _ := c.p.writers.number(w)
-	row, err := get(c.p.db.pebble, c.p.space.forked(n))
-	return row != nil, err
-}
-
 // voidLog deletes the segments of w that do not count, and adds the paths that they spoke of to lost.
 func (c *change) voidLog(w event.Writer, lost map[event.Path]bool) error {
 	n, _ := c.p.writers.number(w)
-	head := event.Head{Writer: w}
+	var left []stand
 	err := c.segments(c.p.space.log(n), func(key []byte, s event.Segment) error {
 		if c.facts.roster.MayWrite(w, s.Last()) == nil {
-			if branchOf(key) == trunk {
-				head = s.Head()
-			}
+			left = append(left, stand{event.Place{Head: s.Head(), First: s.First, Prev: s.Prev}, bytes.Clone(key)})
 			return nil
 		}
 		for _, l := range s.Leaves {
@@ -156,7 +151,7 @@ func (c *change) voidLog(w event.Writer, lost map[event.Path]bool) error {
 	if err != nil {
 		return err
 	}
-	return c.setHead(n, head)
+	return c.plant(w, n, left)
 }
 
 // segments opens each segment below prefix.
