@@ -1,7 +1,9 @@
 package pool
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/crypto"
@@ -96,7 +98,8 @@ func (r *Roster) good(c Claim, now time.Time) error {
 
 // Remove ends node's membership; key is an admin's, or node's own. Of what
 // node wrote, that counts which cut covers; entries of other nodes' writers in
-// it are passed over. ErrRole, ErrNotMember, ErrLastAdmin.
+// it are passed over, and so are, of more than [event.MaxVector], those of the
+// shortest logs: who signs thousands of them cannot stay by it. ErrRole, ErrNotMember, ErrLastAdmin.
 func (r *Roster) Remove(key crypto.PrivKey, node peer.ID, cut event.Vector, t event.HLC) (Record, error) {
 	if err := r.keepsAdmin(node); err != nil {
 		return Record{}, fmt.Errorf("remove %s: %w", node, err)
@@ -142,6 +145,13 @@ func cutOf(node peer.ID, cut event.Vector) []byte {
 	for w, seq := range cut {
 		if w.Node == node && seq > 0 {
 			own[w] = seq
+		}
+	}
+	if len(own) > event.MaxVector {
+		short := own.Writers()
+		slices.SortStableFunc(short, func(a, b event.Writer) int { return cmp.Compare(own[b], own[a]) })
+		for _, w := range short[event.MaxVector:] {
+			delete(own, w)
 		}
 	}
 	return own.Append(nil)

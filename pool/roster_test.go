@@ -226,6 +226,35 @@ func TestRemovedMembersCutHolds(t *testing.T) {
 	}
 }
 
+// TestWhoSignsManyLogsCanBeRemoved: a record names 1,024 logs and no more. Of a
+// member that has signed more, what it wrote in earnest counts on.
+func TestWhoSignsManyLogsCanBeRemoved(t *testing.T) {
+	w := newWorld(t)
+	liar := w.member(pool.Writer)
+	cut := event.Vector{}
+	for epoch := range uint64(3 * event.MaxVector) {
+		cut[event.Writer{Node: liar.id, Epoch: epoch}] = 1
+	}
+	earnest := event.Writer{Node: liar.id, Epoch: event.MaxVector}
+	cut[earnest] = 500
+	w.ro = w.on(w.ro, w.got(w.ro.Remove(w.founder.key, liar.id, cut, w.tick())))
+	if _, ok := w.ro.Member(liar.id); ok {
+		t.Error("still a member")
+	}
+	if err := w.ro.MayWrite(earnest, 500); err != nil {
+		t.Errorf("the longest log does not count: %v", err)
+	}
+	counts := 0
+	for writer, seq := range cut {
+		if w.ro.MayWrite(writer, seq) == nil {
+			counts++
+		}
+	}
+	if counts != event.MaxVector {
+		t.Errorf("%d logs count, want %d", counts, event.MaxVector)
+	}
+}
+
 func TestBackAfterRemovalInANewEpoch(t *testing.T) {
 	w := newWorld(t)
 	n := w.member(pool.Writer)

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/peer"
+
 	"github.com/bwaklog/meerkat/event"
 )
 
@@ -140,8 +142,7 @@ func (x *exchange) recvRecords(maxBytes, maxRecs int) ([][]byte, error) {
 
 // segments tells what is here, then sends what the other lacks while it takes what comes.
 func (x *exchange) segments(ctx context.Context, nonces [2][nonceSize]byte) error {
-	mine := have{heads: x.r.log.Heads(), parted: map[event.Writer]uint64{}}
-	mine.heads = mine.heads[:min(len(mine.heads), maxLogs)]
+	mine := have{heads: fewer(x.r.log.Heads(), maxLogs), parted: map[event.Writer]uint64{}}
 	for _, h := range mine.heads {
 		if from, forked := x.r.log.Forked(h.Writer); forked {
 			mine.parted[h.Writer] = from
@@ -171,6 +172,27 @@ func (x *exchange) segments(ctx context.Context, nonces [2][nonceSize]byte) erro
 	})
 	x.moved = got || b.sent
 	return err
+}
+
+// fewer leaves out, of more than max heads, some of whoever has the most: nobody else is to be unheard for it.
+func fewer(hs []event.Head, max int) []event.Head {
+	for len(hs) > max {
+		of, most := map[peer.ID]int{}, peer.ID("")
+		for _, h := range hs {
+			if of[h.Writer.Node]++; of[h.Writer.Node] > of[most] {
+				most = h.Writer.Node
+			}
+		}
+		drop := min(len(hs)-max, (of[most]+1)/2)
+		hs = slices.DeleteFunc(hs, func(h event.Head) bool {
+			if h.Writer.Node != most || drop == 0 {
+				return false
+			}
+			drop--
+			return true
+		})
+	}
+	return hs
 }
 
 // sendHave tells what is here, in as many messages as it takes.

@@ -389,3 +389,19 @@ func TestDigestOfHeadsIsOfTheSet(t *testing.T) {
 		t.Error("another head gives the same digest")
 	}
 }
+
+func TestWhoHasManyLogsLeavesRoomForOthers(t *testing.T) {
+	var hs []event.Head
+	for i := range uint64(100) {
+		hs = append(hs, event.Head{Writer: event.Writer{Node: "liar", Epoch: i}, Seq: 1})
+	}
+	hs = append(hs, event.Head{Writer: event.Writer{Node: "honest", Epoch: 1}, Seq: 1}, event.Head{Writer: event.Writer{Node: "zealous", Epoch: 1}, Seq: 1})
+	got := fewer(hs, 10)
+	of := map[peer.ID]int{}
+	for _, h := range got {
+		of[h.Writer.Node]++
+	}
+	if len(got) != 10 || of["honest"] != 1 || of["zealous"] != 1 {
+		t.Errorf("fewer than 102 heads, most of one node: %v, want 10, all of the others among them", of)
+	}
+}

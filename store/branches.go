@@ -147,8 +147,12 @@ func (c *change) plant(w event.Writer, n uint32, all []stand) error {
 // goes on from the trunk, so may that.
 func (c *change) note(number uint32, s event.Segment, branch byte, follows bool) error {
 	if branch == trunk {
+		_, goesOn := c.facts.heads[s.Writer]
 		if err := c.setHead(number, s.Head()); err != nil {
 			return err
+		}
+		if !goesOn {
+			c.weighLog(s.Writer)
 		}
 	}
 	b, forked := c.facts.forks[s.Writer]

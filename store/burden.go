@@ -10,12 +10,14 @@ import (
 const (
 	freeSiblings = 4  // of one author at one path
 	freeWriters  = 64 // that one write adds to what is covered at a path
+	freeLogs     = 64 // of one author
 )
 
 // Burden is what the events of one author cost beyond the price of an event: honest authors have none.
 type Burden struct {
 	// Cost counts its siblings at the paths that it wrote to, beyond the first few of each, and the writers that its vectors
-	// brought there, likewise: each is looked at whenever the path is.
+	// brought there, likewise: each is looked at whenever the path is. And its logs that are new, likewise: all of them are compared
+	// whenever two members meet.
 	Cost int
 	// Deaf is the greatest number of events of one of its logs at a path that know nothing of each other. The author of a log
 	// has seen what it said itself, so there is never more than one.
@@ -50,6 +52,19 @@ func (c *change) weigh(n *node, s event.State) {
 		c.burden(w.Node, 0, logs[w])
 	}
 	c.burden(n.coming[widest].Dot.Writer.Node, grown, 0)
+}
+
+// weighLog notes who began one more log of many.
+func (c *change) weighLog(w event.Writer) {
+	n := 0
+	for o := range c.facts.heads {
+		if o.Node == w.Node {
+			n++
+		}
+	}
+	if n > freeLogs {
+		c.burden(w.Node, 1, 0)
+	}
 }
 
 // burden adds to what an author is told to cost; what is not beyond the honest measure is not noted.

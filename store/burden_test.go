@@ -47,3 +47,20 @@ func TestSiblingsAndWideVectorsAreABurden(t *testing.T) {
 		t.Errorf("a vector of 500 writers: %+v, want a cost of about as many", b)
 	}
 }
+
+func TestManyLogsAreABurden(t *testing.T) {
+	c := newClan(t, 2)
+	p := openClan(t, c)
+	liar, cost := *c.authors[1], 0
+	for i := range uint64(200) {
+		liar.head = event.Head{Writer: event.Writer{Node: liar.id, Epoch: i + 1}}
+		res := must[store.Result](t)(p.Append(liar.say(t, one(c, event.Path(fmt.Sprint("p", i)), "x"))...))
+		cost += res.Burdens[liar.id].Cost
+		if i < 50 && cost > 0 {
+			t.Fatalf("%d logs cost %d, want nothing: a node that lost its state often has some", i+1, cost)
+		}
+	}
+	if cost < 100 || cost > 200 {
+		t.Errorf("200 logs cost %d, want one for each of many", cost)
+	}
+}
