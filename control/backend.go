@@ -24,8 +24,8 @@ type Backend interface {
 	Status(ctx context.Context) (node.Status, error)
 	// Watch calls f with the status at once and after each change.
 	Watch(ctx context.Context, f func(node.Status) error) error
-	// Wait blocks until this node and every member online want nothing more.
-	Wait(ctx context.Context) error
+	// Wait blocks until this node and every member online want nothing more, in one pool or, for "", in all.
+	Wait(ctx context.Context, pool string) error
 	// Scan blocks until path and what is below is scanned and published; "" is the whole pool.
 	Scan(ctx context.Context, pool, path string) error
 	// Reload reads the configuration again.

@@ -21,8 +21,10 @@ func (c *Client) Watch(ctx context.Context, f func(node.Status) error) error {
 	return follow(ctx, c, "watch", none{}, f)
 }
 
-// Wait blocks until the node and every member online want nothing more.
-func (c *Client) Wait(ctx context.Context) error { return c.do(ctx, "wait", none{}) }
+// Wait blocks until the node and every member online want nothing more, in one pool or in all.
+func (c *Client) Wait(ctx context.Context, pool string) error {
+	return c.do(ctx, "wait", poolArg{Pool: pool})
+}
 
 // Scan blocks until path is scanned and published.
 func (c *Client) Scan(ctx context.Context, pool, path string) error {

@@ -60,7 +60,7 @@ var doors = []struct {
 	{"id", "id", func(ctx context.Context, c *control.Client) (any, error) { return c.Identity(ctx) }, node.IDInfo{Schema: node.SchemaID, ID: "12D3", Addrs: []string{"/ip4/127.0.0.1"}}},
 	{"status", "status", func(ctx context.Context, c *control.Client) (any, error) { return c.Status(ctx) }, node.Status{Schema: node.SchemaStatus}},
 	{"watch", "watch", func(ctx context.Context, c *control.Client) (any, error) { return nil, c.Watch(ctx, discard) }, nil},
-	{"wait", "wait", func(ctx context.Context, c *control.Client) (any, error) { return nil, c.Wait(ctx) }, nil},
+	{"wait", "wait p", func(ctx context.Context, c *control.Client) (any, error) { return nil, c.Wait(ctx, "p") }, nil},
 	{"scan", `scan "p" "a/b"`, func(ctx context.Context, c *control.Client) (any, error) { return nil, c.Scan(ctx, "p", "a/b") }, nil},
 	{"scan", `scan "p" "a\xff"`, func(ctx context.Context, c *control.Client) (any, error) { return nil, c.Scan(ctx, "p", "a\xff") }, nil},
 	{"reload", "reload", func(ctx context.Context, c *control.Client) (any, error) { return nil, c.Reload(ctx) }, nil},
@@ -176,7 +176,7 @@ func TestDeadlineTravels(t *testing.T) {
 	c, _ := serve(t, b)
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
 	defer cancel()
-	err := c.Wait(ctx)
+	err := c.Wait(ctx, "")
 	if e := control.Flat(err); e.Exit != 6 || e.Code != "timeout" {
 		t.Errorf("Wait = %v (%s, exit %d), want timeout and exit 6", err, e.Code, e.Exit)
 	}
@@ -245,7 +245,7 @@ func TestStopEndsOpenStreams(t *testing.T) {
 	if e := control.Flat(<-done); e.Code != "stopped" {
 		t.Errorf("the stream ended with %+v, want code stopped", e)
 	}
-	if err := c.Wait(t.Context()); control.Flat(err).Exit != 3 {
+	if err := c.Wait(t.Context(), ""); control.Flat(err).Exit != 3 {
 		t.Errorf("Wait after the stop = %v, want exit 3", err)
 	}
 }

@@ -51,7 +51,7 @@ func (f *fake) Watch(ctx context.Context, g func(node.Status) error) error {
 	return g(node.Status{Schema: node.SchemaStatus})
 }
 
-func (f *fake) Wait(ctx context.Context) error { return f.call(ctx, "wait") }
+func (f *fake) Wait(ctx context.Context, pool string) error { return f.call(ctx, "wait %s", pool) }
 
 func (f *fake) Scan(ctx context.Context, pool, path string) error {
 	return f.call(ctx, "scan %q %q", pool, path)

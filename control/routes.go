@@ -46,7 +46,7 @@ var verbs = map[string]verb{
 	"id":     one(func(ctx context.Context, b Backend, _ none) (node.IDInfo, error) { return b.Identity(ctx) }),
 	"status": one(func(ctx context.Context, b Backend, _ none) (node.Status, error) { return b.Status(ctx) }),
 	"watch":  many(func(ctx context.Context, b Backend, _ none, f func(node.Status) error) error { return b.Watch(ctx, f) }),
-	"wait":   act(func(ctx context.Context, b Backend, _ none) error { return b.Wait(ctx) }),
+	"wait":   act(func(ctx context.Context, b Backend, a poolArg) error { return b.Wait(ctx, a.Pool) }),
 	"scan":   act(func(ctx context.Context, b Backend, a pathArg) error { return b.Scan(ctx, a.Pool, string(a.Path)) }),
 	"reload": act(func(ctx context.Context, b Backend, _ none) error { return b.Reload(ctx) }),
 	"init": one(func(ctx context.Context, b Backend, a dirArg) (node.PoolInfo, error) {

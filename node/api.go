@@ -85,12 +85,18 @@ func fingerprint(s Status) string {
 	return fmt.Sprintf("%+v", s)
 }
 
-// Wait blocks until this node and every member online want nothing more.
-func (n *Node) Wait(ctx context.Context) error {
+// Wait blocks until this node and every member online want nothing more, in one
+// pool or, for "", in all. A node that has just started first looks for its
+// members: before that nobody is online, and nothing is known to be wanted.
+func (n *Node) Wait(ctx context.Context, pool string) error {
 	calm, stuck := 0, 0
 	for {
-		why := n.unrest()
-		if text := n.stuck(); text == "" {
+		rs, err := n.named(pool)
+		if err != nil {
+			return err
+		}
+		why := n.unrest(rs)
+		if text := stuck0(rs); text == "" {
 			stuck = 0
 		} else if stuck++; stuck > waitStuck {
 			return &Error{Code: reasonNobody, Message: text, Hint: lostHint, Exit: exitAttention}
@@ -105,16 +111,29 @@ func (n *Node) Wait(ctx context.Context) error {
 		}
 		if !sleep(ctx, waitPoll) {
 			return &Error{
-				Code: "timeout", Message: "not in sync yet (" + n.unrest() + ")",
+				Code: "timeout", Message: "not in sync yet (" + why + ")",
 				Hint: `"meerkat status" shows what is waiting`, Exit: 6,
 			}
 		}
 	}
 }
 
-// stuck says what is lost in a pool where nothing else is still to come, or "".
-func (n *Node) stuck() string {
-	for _, r := range n.all() {
+// named are the replicas that a name means: one of them, or all for "". A pool
+// that is being joined is not there yet.
+func (n *Node) named(pool string) ([]*replica, error) {
+	if pool == "" {
+		return n.all(), nil
+	}
+	r, err := n.pick(pool)
+	if err != nil {
+		return nil, err
+	}
+	return []*replica{r}, nil
+}
+
+// stuck0 says what is lost in a pool where nothing else is still to come, or "".
+func stuck0(rs []*replica) string {
+	for _, r := range rs {
 		files, _ := r.st.NeedTotal()
 		if lost, whole := r.lost(); whole && len(lost) > 0 && (int64(len(lost)) == files || len(lost) == lostMost) {
 			return r.name() + ": " + lostText(lost)
@@ -124,14 +143,14 @@ func (n *Node) stuck() string {
 }
 
 // unrest says what still moves, or "".
-func (n *Node) unrest() string {
+func (n *Node) unrest(rs []*replica) string {
 	for _, p := range n.joiner.pending() {
 		return "still joining into " + p.Path
 	}
 	for _, p := range n.regain.open() {
 		return "waiting for a member to give the pool in " + p.Path + " again"
 	}
-	for _, r := range n.all() {
+	for _, r := range rs {
 		if why := r.unrest(); why != "" {
 			return r.name() + ": " + why
 		}
@@ -157,7 +176,13 @@ func (r *replica) unrest() string {
 	}
 	heads := r.Heads()
 	for _, m := range r.st.Roster().Members() {
-		if m.ID == r.self || !r.links.online(m.ID) {
+		if m.ID == r.self {
+			continue
+		}
+		if !r.links.online(m.ID) {
+			if r.links.untried(m.ID) {
+				return "looking for " + m.Name
+			}
 			continue
 		}
 		rep := r.reports.get(m.ID)

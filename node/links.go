@@ -27,6 +27,7 @@ const (
 	maxChecks     = 16 // links that are looked at, at once
 	maxRemembered = 4096
 	higherIDWait  = 700 * time.Millisecond
+	meetWithin    = 6 * time.Second // of the start, members are met or found to be away: a dial that nobody answers takes five
 )
 
 // links keeps this node connected to the nodes it wants to talk to, with one
@@ -160,6 +161,15 @@ func (l *links) LastSeen(p peer.ID) time.Time {
 func (l *links) online(p peer.ID) bool {
 	c := l.host.Network().Connectedness(p)
 	return c == network.Connected || c == network.Limited
+}
+
+// untried reports whether p, which is not online, may still be met by a node
+// that has just started: no dial of it has come to an end yet.
+func (l *links) untried(p peer.ID) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	t := l.tries[p]
+	return time.Since(l.began) < meetWithin && (t == nil || t.fails == 0)
 }
 
 // each hands the peers of a set to f, and empties it.

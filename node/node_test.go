@@ -105,7 +105,7 @@ func (r *running) sync(all ...*running) {
 		r.t.Fatal(err)
 	}
 	for _, x := range all {
-		if err := x.n.Wait(ctx); err != nil {
+		if err := x.n.Wait(ctx, ""); err != nil {
 			r.t.Fatal(err)
 		}
 	}
@@ -225,6 +225,33 @@ func TestANodeGoesOnWhereItStopped(t *testing.T) {
 	b.want("new", "new")
 	b.wantGone("gone")
 	a.want("while off", "off")
+}
+
+// A script says up, and then wait: a node that has met nobody yet does not
+// know that it wants anything.
+func TestWaitLooksForMembersFirst(t *testing.T) {
+	a, b := pair(t)
+	b.stop()
+	a.until("a sees b go", func(s node.Status) bool { return !both(s) })
+	a.put("new", "new")
+	a.sync(a)
+	b.start()
+	ctx, cancel := context.WithTimeout(t.Context(), soon)
+	defer cancel()
+	if err := b.n.Wait(ctx, ""); err != nil {
+		t.Fatal(err)
+	}
+	b.want("new", "new")
+	if err := b.n.Wait(ctx, "nope"); err == nil {
+		t.Error("Wait for a pool that is not there says nothing")
+	}
+	a.stop()
+	b.stop()
+	b.start()
+	begun := time.Now()
+	if err := b.n.Wait(ctx, "pool"); err != nil || time.Since(begun) > 30*time.Second {
+		t.Errorf("Wait alone = %v after %v, want nil soon: nobody else is there", err, time.Since(begun))
+	}
 }
 
 func TestANodeIsListedOnce(t *testing.T) {

@@ -91,7 +91,7 @@ func (c canned) Watch(ctx context.Context, f func(node.Status) error) error {
 }
 
 // Wait is never done: the scripts wait with a timeout.
-func (canned) Wait(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
+func (canned) Wait(ctx context.Context, _ string) error { <-ctx.Done(); return ctx.Err() }
 
 func (c canned) Scan(_ context.Context, pool, path string) error {
 	c.asked("scan %q %q", pool, path)

@@ -16,9 +16,9 @@ type waiting struct {
 	begun chan struct{}
 }
 
-func (w waiting) Wait(ctx context.Context) error {
+func (w waiting) Wait(ctx context.Context, pool string) error {
 	close(w.begun)
-	return w.canned.Wait(ctx)
+	return w.canned.Wait(ctx, pool)
 }
 
 // serveHome serves b on a fresh home.

@@ -155,7 +155,7 @@ func (f fetching) Watch(ctx context.Context, g func(node.Status) error) error {
 	return errors.Join(err, ctx.Err())
 }
 
-func (f fetching) Wait(ctx context.Context) error {
+func (f fetching) Wait(ctx context.Context, _ string) error {
 	select {
 	case <-f.seen:
 		return nil

@@ -78,11 +78,11 @@ func (a *app) changed(s node.Status, last map[string]string) error {
 }
 
 func (a *app) waitCmd() *cobra.Command {
-	return command("wait [--timeout 60s]", "Block until this node and every member online want nothing more", `  meerkat wait --timeout 60s && echo in sync`, takes(0, 0), func(ctx context.Context, _ []string) error {
+	return command("wait [--timeout 60s]", "Block until this node and every member online want nothing more", "  meerkat wait --timeout 60s && echo in sync\n  meerkat wait --pool home", takes(0, 0), func(ctx context.Context, _ []string) error {
 		return a.running(func(b control.Backend) error {
 			stop := a.showProgress(ctx, b.Watch)
 			defer stop()
-			return b.Wait(ctx)
+			return b.Wait(ctx, a.pool)
 		})
 	})
 }
