@@ -61,7 +61,7 @@ func (n *Node) pickBelow(name, path string) (*replica, event.Path, error) {
 // conflicts lists the conflicts at or below p, in the order of their paths.
 func (r *replica) conflicts(p event.Path) ([]conflict, error) {
 	by := map[event.Path]*conflict{}
-	err := r.st.Tree(func(at event.Path, v event.View) bool {
+	err := r.st.TreeWhere(event.IsConflictName, func(at event.Path, v event.View) bool {
 		of := event.ConflictOf(at)
 		if of == at || !v.Value.Live() || p != "" && of != p && at != p && !of.Under(p) {
 			return true

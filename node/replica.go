@@ -100,9 +100,6 @@ type replica struct {
 	sent       stamps        // of reports
 	told       []ownerNotice // nil: not read yet
 
-	copies   int // conflict copies in the tree whose root is copiesOf
-	copiesOf event.Hash
-
 	reports     reportBook
 	quota       quota
 	claims      claims

@@ -87,7 +87,7 @@ func (r *replica) status() PoolStatus {
 		Files: st.Files, Dirs: st.Dirs, Bytes: st.Bytes, Root: st.Root.String(),
 		WantedHere: f.wanted, Problems: r.allProblems(), Members: r.members(), Notices: r.notices(), Disk: r.room(),
 	}
-	s.Conflicts = r.conflictCopies()
+	s.Conflicts = int(st.Copies)
 	s.Held = len(r.held())
 	s.NeedsYou = s.Conflicts + s.Held + len(s.Problems)
 	r.mu.Lock()
@@ -243,31 +243,4 @@ func jsonPath(p event.Path) (text, b64 string) {
 		return s, ""
 	}
 	return strings.ToValidUTF8(s, "\uFFFD"), base64.StdEncoding.EncodeToString([]byte(s))
-}
-
-// conflictCopies counts the conflict copies that stand in the tree. It looks
-// through the tree again only when the tree has changed.
-func (r *replica) conflictCopies() int {
-	root := r.st.Stats().Root
-	r.mu.Lock()
-	n, fresh := r.copies, r.copiesOf == root
-	r.mu.Unlock()
-	if fresh {
-		return n
-	}
-	n = 0
-	err := r.st.TreeWhere(event.IsConflictName, func(_ event.Path, v event.View) bool {
-		if v.Value.Live() {
-			n++
-		}
-		return true
-	})
-	if err != nil {
-		r.log.Warn("count conflicts", "err", err)
-		return 0
-	}
-	r.mu.Lock()
-	r.copies, r.copiesOf = n, root
-	r.mu.Unlock()
-	return n
 }

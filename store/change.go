@@ -286,6 +286,8 @@ func (c *change) count(n *node) {
 	s := &c.facts.sums
 	s.tally(n.before.Value, -1)
 	s.tally(n.after.Value, +1)
+	s.tallyCopy(n.path, n.before.Value, -1)
+	s.tallyCopy(n.path, n.after.Value, +1)
 	if n.before.Value.Live() {
 		s.live.Sub(n.before.Value.Entry(n.path))
 	}
@@ -303,6 +305,12 @@ func (s *sums) tally(v event.Value, by int64) {
 		s.dirs += by
 	case event.Link:
 		s.links += by
+	}
+}
+
+func (s *sums) tallyCopy(path event.Path, v event.Value, by int64) {
+	if v.Live() && event.IsConflictName(path) {
+		s.copies += by
 	}
 }
 

@@ -66,7 +66,7 @@ func (p *Pool) Decode(row []byte) []error {
 	add(err)
 	_, err = readNeed(row)
 	add(err)
-	_, err = readSums(row)
+	_, _, err = readSums(row)
 	add(err)
 	_, err = readHead(event.Writer{}, row)
 	add(err)
@@ -95,4 +95,12 @@ func (p *Pool) Recode(table byte, row []byte) ([]byte, error) {
 	}
 	h, current, err := p.writers.readHave(row)
 	return p.writers.appendHave(nil, h, current), err
+}
+
+// Shorten writes the row of the sums as it was before copies were counted.
+func (p *Pool) Shorten() error {
+	s := p.latest.sums
+	s.copies = 0
+	row := s.append(nil)
+	return p.db.pebble.Set(p.space.table(nil, tabSums), row[:len(row)-1], pebble.Sync)
 }

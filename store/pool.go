@@ -84,8 +84,14 @@ func (p *Pool) loadSums() error {
 	if err != nil || row == nil {
 		return err
 	}
-	p.latest.sums, err = readSums(row)
-	return err
+	var whole bool
+	if p.latest.sums, whole, err = readSums(row); err != nil || whole {
+		return err
+	}
+	return p.treeRows(p.space.table(nil, tabTree), event.IsConflictName, func(path event.Path, v event.View) bool {
+		p.latest.sums.tallyCopy(path, v.Value, 1)
+		return true
+	})
 }
 
 // ID is the pool's id.
@@ -109,6 +115,7 @@ func (p *Pool) Head(w event.Writer) (event.Head, bool) {
 type Stats struct {
 	Files, Dirs, Links int64
 	Bytes              int64      // of all files
+	Copies             int64      // live paths that are named as conflict copies
 	Root               event.Hash // digest of the live entries: equal roots mean equal trees
 	State              event.Sum  // over [event.State.Item] of each path, for repair
 }
@@ -117,7 +124,7 @@ type Stats struct {
 func (p *Pool) Stats() Stats {
 	s := p.shown.Load().sums
 	return Stats{
-		Files: s.files, Dirs: s.dirs, Links: s.links, Bytes: s.bytes,
+		Files: s.files, Dirs: s.dirs, Links: s.links, Bytes: s.bytes, Copies: s.copies,
 		Root: s.live.Fingerprint(nil), State: s.state,
 	}
 }

@@ -346,6 +346,7 @@ func readNeed(row []byte) (needRow, error) {
 type sums struct {
 	files, dirs, links, bytes int64 // live
 	needFiles, needBytes      int64 // but for the ignored
+	copies                    int64 // live paths that are named as conflict copies
 	live                      event.Sum
 	state                     event.Sum
 }
@@ -358,25 +359,30 @@ func (s sums) append(b []byte) []byte {
 	for _, n := range s.numbers() {
 		b = binary.AppendUvarint(b, zigzag(*n))
 	}
-	return appendBytes(appendBytes(b, s.live.Bytes()), s.state.Bytes())
+	b = appendBytes(appendBytes(b, s.live.Bytes()), s.state.Bytes())
+	return binary.AppendUvarint(b, zigzag(s.copies))
 }
 
-func readSums(row []byte) (s sums, err error) {
+// readSums reads a row. One that was written before copies were counted ends earlier: whole is false then.
+func readSums(row []byte) (s sums, whole bool, err error) {
 	r := &reader{b: row}
 	for _, n := range s.numbers() {
 		*n = unzigzag(r.uvarint())
 	}
 	live, state := r.bytes(), r.bytes()
+	if whole = r.bad || len(r.b) > 0; whole {
+		s.copies = unzigzag(r.uvarint())
+	}
 	if err := r.end("sums"); err != nil {
-		return sums{}, err
+		return sums{}, false, err
 	}
 	if s.live, err = event.ParseSum(live); err != nil {
-		return sums{}, corrupt("sums: " + err.Error())
+		return sums{}, false, corrupt("sums: " + err.Error())
 	}
 	if s.state, err = event.ParseSum(state); err != nil {
-		return sums{}, corrupt("sums: " + err.Error())
+		return sums{}, false, corrupt("sums: " + err.Error())
 	}
-	return s, nil
+	return s, whole, nil
 }
 
 func appendHead(b []byte, h event.Head) []byte {

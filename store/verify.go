@@ -219,6 +219,7 @@ func (a *audit) entry(path event.Path, row []byte, e entry) error {
 
 func (a *audit) count(path event.Path, e entry, v event.View) {
 	a.sums.tally(v.Value, 1)
+	a.sums.tallyCopy(path, v.Value, 1)
 	if v.Value.Live() {
 		a.sums.live.Add(v.Value.Entry(path))
 		if dir := path.Dir(); dir != "" {
