@@ -121,7 +121,7 @@ func (c *Client) Ping(ctx context.Context, member string) (node.PingInfo, error)
 
 // Log calls f with the signed changes that r selects, newest last.
 func (c *Client) Log(ctx context.Context, r node.LogRequest, f func(node.ChangeInfo) error) error {
-	return follow(ctx, c, "log", logArg{r.Pool, raw(r.Path), r.Since, r.Follow}, f)
+	return follow(ctx, c, "log", logArg{r.Pool, raw(r.Path), r.Since, r.Follow, r.Last}, f)
 }
 
 // Events calls f with what happened behind the cursor since.

@@ -92,10 +92,10 @@ var doors = []struct {
 	{"netcheck", "netcheck", func(ctx context.Context, c *control.Client) (any, error) { return c.Netcheck(ctx) }, node.NetInfo{NAT: "easy"}},
 	{"dashboard", "dashboard", func(ctx context.Context, c *control.Client) (any, error) { return c.Dashboard(ctx) }, control.DashboardInfo{URL: "http://x"}},
 	{"logs", "logs", func(ctx context.Context, c *control.Client) (any, error) { return nil, c.Logs(ctx, discard) }, nil},
-	{"log", "log {Pool:p Path:a Since:2026-11-22 10:00:00 +0000 UTC Follow:true}", func(ctx context.Context, c *control.Client) (any, error) {
+	{"log", "log {Pool:p Path:a Since:2026-11-22 10:00:00 +0000 UTC Follow:true Last:3}", func(ctx context.Context, c *control.Client) (any, error) {
 		var got []string
 		since := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
-		err := c.Log(ctx, node.LogRequest{Pool: "p", Path: "a", Since: since, Follow: true}, func(ch node.ChangeInfo) error {
+		err := c.Log(ctx, node.LogRequest{Pool: "p", Path: "a", Since: since, Follow: true, Last: 3}, func(ch node.ChangeInfo) error {
 			got = append(got, ch.Path)
 			return nil
 		})

@@ -31,6 +31,7 @@ type (
 		Path   raw
 		Since  time.Time
 		Follow bool
+		Last   int
 	}
 	eventArg struct {
 		Since  string
@@ -83,7 +84,7 @@ var verbs = map[string]verb{
 	"pool-rename": act(func(ctx context.Context, b Backend, a poolArg) error { return b.PoolRename(ctx, a.Pool, a.Name) }),
 	"ping":        one(func(ctx context.Context, b Backend, a peerArg) (node.PingInfo, error) { return b.Ping(ctx, a.Member) }),
 	"log": many(func(ctx context.Context, b Backend, a logArg, f func(node.ChangeInfo) error) error {
-		return b.Log(ctx, node.LogRequest{Pool: a.Pool, Path: string(a.Path), Since: a.Since, Follow: a.Follow}, f)
+		return b.Log(ctx, node.LogRequest{Pool: a.Pool, Path: string(a.Path), Since: a.Since, Follow: a.Follow, Last: a.Last}, f)
 	}),
 	"events": many(func(ctx context.Context, b Backend, a eventArg, f func(node.EventInfo) error) error {
 		return b.Events(ctx, a.Since, a.Follow, f)

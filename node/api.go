@@ -232,13 +232,18 @@ func (n *Node) Scan(ctx context.Context, name, path string) error {
 
 // pick finds the pool that a person means.
 func (n *Node) pick(name string) (*replica, error) {
-	var hits []*replica
 	all := n.all()
+	var hits, begun []*replica
 	for _, r := range all {
-		id := r.id.String()
-		if name == "" || r.name() == name || (len(name) >= 4 && strings.HasPrefix(id, name)) {
+		switch id := r.id.String(); {
+		case name == "" || name == id || name == r.name():
 			hits = append(hits, r)
+		case strings.HasPrefix(id, name):
+			begun = append(begun, r)
 		}
+	}
+	if len(hits) == 0 {
+		hits = begun
 	}
 	switch {
 	case len(hits) == 1:
@@ -263,28 +268,40 @@ func (n *Node) Ping(ctx context.Context, member string) (PingInfo, error) {
 	if err := n.host.Connect(ctx, peer.AddrInfo{ID: id}); err != nil {
 		return out, &Error{
 			Code: "unreachable", Message: "cannot reach " + member,
-			Hint: "is it running, and on a network that this one can reach?", Exit: 6, Err: firstLine(err),
+			Hint: "is it running, and on a network that this one can reach?", Exit: 6, Err: errors.New(n.dialWhy(id, err)),
 		}
 	}
 	ctx = network.WithAllowLimitedConn(ctx, "ping")
 	res := <-ping.Ping(ctx, n.host, id)
 	if res.Error != nil {
-		return out, &Error{Code: "unreachable", Message: member + " does not answer", Exit: 6, Err: firstLine(res.Error)}
+		return out, &Error{
+			Code: "unreachable", Message: "cannot reach " + member, Exit: 6, Err: errors.New("it is linked, but does not answer"),
+			Hint: "it may be asleep or have lost its network; the link is tried again by itself",
+		}
 	}
 	out.OK, out.RTTms, out.Link = true, max(res.RTT.Milliseconds(), 0), n.links.Link(id)
 	out.Link.RTTms, out.Why = out.RTTms, out.Link.Why
 	return out, nil
 }
 
+// dialWhy says in plain words why a dial of p failed.
+func (n *Node) dialWhy(p peer.ID, err error) string {
+	if len(n.host.Peerstore().Addrs(p)) == 0 {
+		why, _ := n.whyAbsent(p)
+		return why
+	}
+	return dialText(err.Error())
+}
+
 // pickMember finds the node that a person means among all pools' members.
 func (n *Node) pickMember(name string) (peer.ID, error) {
 	hits := map[peer.ID]bool{}
 	for _, r := range n.all() {
-		for _, m := range r.st.Roster().Members() {
-			id := m.ID.String()
-			if id == name || m.Name == name || (len(name) >= 6 && (strings.HasPrefix(id, name) || strings.HasSuffix(id, name))) {
-				hits[m.ID] = true
-			}
+		m, err := PickMember(r.st.Roster(), name)
+		if err == nil {
+			hits[m.ID] = true
+		} else if e, ok := errors.AsType[*Error](err); ok && e.Code == "which_node" {
+			return "", err
 		}
 	}
 	if len(hits) == 1 {

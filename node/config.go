@@ -158,20 +158,31 @@ func putOne(field any, v string) (err error) {
 	case *int:
 		*f, err = strconv.Atoi(v)
 		if err == nil && *f < 0 {
-			err = errors.New("it is negative")
+			err = strconv.ErrRange
 		}
 	case *int64:
 		var n uint64
 		n, err = humanize.ParseBytes(v)
 		if err == nil && n > 1<<62 {
-			err = errors.New("it is too large")
+			err = strconv.ErrRange
 		}
 		*f = int64(min(n, 1<<62))
 	}
 	if err != nil {
-		return fmt.Errorf("%q cannot be used: %w", v, err)
+		return fmt.Errorf("%q cannot be used: %s", v, wanted(field))
 	}
 	return nil
+}
+
+// wanted says what a field takes.
+func wanted(field any) string {
+	switch field.(type) {
+	case *bool:
+		return "it is true or false"
+	case *int64:
+		return "it is a size such as 500kB or 2MB, 0 for none"
+	}
+	return "it is a whole number, 0 or more"
 }
 
 // HomePool is one pool of this node: its id, and the absolute path of its folder.

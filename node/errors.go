@@ -68,6 +68,7 @@ var codes = map[string]struct {
 	"not_allowed":       {exitNotAllowed, "an admin of the pool may do it"},
 	"last_admin":        {exitNotAllowed, "make another member an admin first: meerkat peer role NODE admin"},
 	"already_member":    {exitAlready, ""},
+	"already_so":        {exitAlready, ""},
 	"not_member":        {exitNotFound, `"meerkat peer ls" lists the members`},
 	"bad_terms":         {exitUsage, "--expires is a duration such as 24h, --uses at least 1"},
 	"ticket_damaged":    {exitTicket, "copy it again, all of it: it begins with mkt1"},
@@ -89,6 +90,7 @@ var codes = map[string]struct {
 	"bad_path":          {exitNotFound, "give it relative to the pool's folder"},
 	"no_path":           {exitNotFound, "give it relative to the pool's folder, or from where you stand"},
 	"no_version":        {exitNotFound, `"meerkat versions PATH" lists them`},
+	"is_directory":      {exitUsage, "name a file in it, or restore it to its place, without -o"},
 	"which_version":     {exitUsage, "give more of it"},
 	"no_conflict":       {exitNotFound, `"meerkat conflicts" lists them`},
 	"no_such_value":     {exitNotFound, `"meerkat conflicts show PATH" says who made which; keep one of them, "both", or a file of the pool`},
@@ -96,6 +98,7 @@ var codes = map[string]struct {
 	"bad_rule":          {exitUsage, "its syntax is that of gitignore, one line"},
 	"paused":            {exitGuard, `"meerkat resume" lets it go on`},
 	"not_paused":        {exitAlready, ""},
+	"paused_already":    {exitAlready, `"meerkat resume" ends the pause, "meerkat status" says until when it is`},
 	"bad_cursor":        {exitUsage, "take it from the field cursor of an earlier line"},
 	"no_content":        {exitTimeout, "start the members that hold it, or choose another version"},
 }

@@ -50,7 +50,10 @@ func (n *Node) whyAbsent(p peer.ID) (why, hint string) {
 	if last := n.links.Why(p); last != "" {
 		return dialText(last), "is it running, and on a network that this one can reach?"
 	}
-	return "it was not tried yet", ""
+	if !n.links.LastSeen(p).IsZero() {
+		return "the link to it broke; it is being dialled again", "is it running, and on a network that this one can reach?"
+	}
+	return "it was not tried yet", "wait a moment"
 }
 
 // dialText says in plain words what came of dialling all addresses of a node.

@@ -60,6 +60,9 @@ func (h *Home) PeerRole(_ context.Context, name, member, role string) (HomePool,
 		return HomePool{}, trouble("bad_role", nil, "there is no role %q", role)
 	}
 	return h.actOn(name, member, func(st *store.Pool, ro *pool.Roster, id peer.ID) (pool.Record, error) {
+		if m, _ := ro.Member(id); m.Role == r {
+			return pool.Record{}, trouble("already_so", nil, "%s is a %s already", m.Name, r)
+		}
 		return ro.SetRole(h.key, id, r, headsOf(st), h.clock.Now())
 	})
 }
@@ -67,6 +70,9 @@ func (h *Home) PeerRole(_ context.Context, name, member, role string) (HomePool,
 // PeerRename gives a member another name in the pool.
 func (h *Home) PeerRename(_ context.Context, name, member, to string) (HomePool, error) {
 	return h.actOn(name, member, func(_ *store.Pool, ro *pool.Roster, id peer.ID) (pool.Record, error) {
+		if m, _ := ro.Member(id); m.Name == to {
+			return pool.Record{}, trouble("already_so", nil, "it is called %q already", to)
+		}
 		return ro.Rename(h.key, id, to, h.clock.Now())
 	})
 }
@@ -74,6 +80,9 @@ func (h *Home) PeerRename(_ context.Context, name, member, to string) (HomePool,
 // PoolRename gives the pool another name, for all members.
 func (h *Home) PoolRename(_ context.Context, name, to string) (HomePool, error) {
 	return h.act(name, func(_ *store.Pool, ro *pool.Roster) (pool.Record, error) {
+		if ro.Name() == to {
+			return pool.Record{}, trouble("already_so", nil, "it is called %q already", to)
+		}
 		return ro.Rename(h.key, "", to, h.clock.Now())
 	})
 }

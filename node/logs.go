@@ -11,7 +11,10 @@ import (
 	"github.com/bwaklog/meerkat/event"
 )
 
-const readLog = 1 << 20 // bytes of a log that are read at once
+const (
+	readLog   = 1 << 20  // bytes of a log that are read at once
+	readMerge = 64 << 10 // …and of each of all logs that are read side by side
+)
 
 // logQuery selects events of the logs. The zero value selects all.
 type logQuery struct {
@@ -48,29 +51,45 @@ func (r *replica) eachLeaf(seen map[event.Writer]uint64, q logQuery, f func(even
 }
 
 func (r *replica) eachOf(h event.Head, seen map[event.Writer]uint64, q logQuery, f func(event.Leaf)) error {
-	w := h.Writer
-	for from := seen[w]; seen[w] < h.Seq; { // from stays: a branch of a fork may begin behind what was read
-		raws, err := r.st.After(w, seen[w], readLog)
-		if err != nil || len(raws) == 0 {
+	from := seen[h.Writer] // it stays: a branch of a fork may begin behind what was read
+	for more := true; more; {
+		to, err := r.readOn(h, seen[h.Writer], from, readLog, q, f)
+		if err != nil {
 			return err
 		}
-		for i, raw := range raws {
-			if q.skips(raw) && i < len(raws)-1 {
-				continue // the last of them says how far they went
-			}
-			s, err := event.OpenSegment(r.id, raw)
-			if err != nil {
-				return err
-			}
-			for _, l := range s.Leaves {
-				if l.Raw != nil && l.Dot.Seq > from && q.wants(l) {
-					f(l)
-				}
-			}
-			seen[w] = max(seen[w], s.Last())
-		}
+		more = to > seen[h.Writer]
+		seen[h.Writer] = to
 	}
 	return nil
+}
+
+// readOn gives f the events of a log that q selects, of one read behind at, and
+// returns how far that went: to at itself where there is no more.
+func (r *replica) readOn(h event.Head, at, from uint64, most int, q logQuery, f func(event.Leaf)) (to uint64, err error) {
+	if at >= h.Seq {
+		return at, nil
+	}
+	raws, err := r.st.After(h.Writer, at, most)
+	if err != nil {
+		return at, err
+	}
+	to = at
+	for i, raw := range raws {
+		if q.skips(raw) && i < len(raws)-1 {
+			continue // the last of them says how far they went
+		}
+		s, err := event.OpenSegment(r.id, raw)
+		if err != nil {
+			return to, err
+		}
+		for _, l := range s.Leaves {
+			if l.Raw != nil && l.Dot.Seq > from && q.wants(l) {
+				f(l)
+			}
+		}
+		to = max(to, s.Last())
+	}
+	return to, nil
 }
 
 // leavesAfter are the events of [replica.eachLeaf], ordered by time.

@@ -1,10 +1,12 @@
 package node
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
@@ -16,6 +18,13 @@ import (
 // openLogs is a replica that has nothing but a store, and a way to write its
 // log; each call makes one segment or more.
 func openLogs(t *testing.T) (*replica, func(...event.Path)) {
+	t.Helper()
+	r, say := openTwoLogs(t)
+	return r, func(paths ...event.Path) { t.Helper(); say(0, paths...) }
+}
+
+// openTwoLogs is openLogs for a node that wrote in two epochs; say names which.
+func openTwoLogs(t *testing.T) (*replica, func(int, ...event.Path)) {
 	t.Helper()
 	key, self := testKey(t, 1)
 	now := event.HLC(1_700_000_000_000 << 16)
@@ -44,8 +53,8 @@ func openLogs(t *testing.T) (*replica, func(...event.Path)) {
 	if _, err := st.AddRecords([]pool.Record{genesis}); err != nil {
 		t.Fatal(err)
 	}
-	head := event.Head{Writer: event.Writer{Node: self, Epoch: 1}}
-	return &replica{id: id, st: st}, func(paths ...event.Path) {
+	heads := []event.Head{{Writer: event.Writer{Node: self, Epoch: 1}}, {Writer: event.Writer{Node: self, Epoch: 2}}}
+	return &replica{id: id, st: st, self: self}, func(i int, paths ...event.Path) {
 		t.Helper()
 		var drafts []event.Event
 		for _, p := range paths {
@@ -53,14 +62,14 @@ func openLogs(t *testing.T) (*replica, func(...event.Path)) {
 			v := event.Value{Kind: event.Dir, Mode: 0o755}
 			drafts = append(drafts, event.Change(p, event.Known{}, v, now))
 		}
-		segs, err := event.Seal(key, id, head, nil, drafts)
+		segs, err := event.Seal(key, id, heads[i], nil, drafts)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if _, err := st.Append(segs...); err != nil {
 			t.Fatal(err)
 		}
-		head = segs[len(segs)-1].Head()
+		heads[i] = segs[len(segs)-1].Head()
 	}
 }
 
@@ -108,5 +117,41 @@ func TestLogQueriesSkipNothingThatMatters(t *testing.T) {
 		if leaves, err = r.leavesAfter(seen, logQuery{}); err != nil || len(leaves) != 1 {
 			t.Errorf("under %q: then %d events, %v; want the one that is new", under, len(leaves), err)
 		}
+	}
+}
+
+// The log is told in the order of time and bit by bit, so that a long history
+// takes no memory; -n is the end of it.
+func TestTheLogIsToldInOrderBitByBit(t *testing.T) {
+	r, say := openTwoLogs(t)
+	var want []string
+	for i := range 2000 {
+		p := event.Path(fmt.Sprintf("d/%04d", i))
+		want = append(want, string(p))
+		say(i/7%2, p)
+	}
+	read := func(req LogRequest) (got []string) {
+		if err := r.history(t.Context(), req, func(c ChangeInfo) error { got = append(got, c.Path); return nil }); err != nil {
+			t.Fatal(err)
+		}
+		return got
+	}
+	for _, c := range []struct{ last, from int }{{0, 0}, {1, 1999}, {7, 1993}, {1999, 1}, {2000, 0}, {5000, 0}} {
+		if got := read(LogRequest{Last: c.last}); !slices.Equal(got, want[c.from:]) {
+			t.Errorf("the last %d: %d changes, from %.1v on; want %d", c.last, len(got), got, len(want)-c.from)
+		}
+	}
+	end, read1 := errors.New("enough"), map[event.Writer]uint64{}
+	if err := r.eachInTime(read1, logQuery{}, func(event.Leaf) error { return end }); err != end {
+		t.Errorf("eachInTime = %v, want the error of who was told", err)
+	}
+	if n := slices.Max(slices.Collect(maps.Values(read1))); n > 700 {
+		t.Errorf("%d of 1000 events of a log were read to tell the first", n)
+	}
+	if err := r.history(t.Context(), LogRequest{Path: "nothing"}, nil); err == nil || err.(*Error).Exit != exitNotFound {
+		t.Errorf("the log of what never was: %v, want exit %d", err, exitNotFound)
+	}
+	if err := r.history(t.Context(), LogRequest{Path: "d/0001", Since: time.Now()}, nil); err != nil {
+		t.Errorf("the log of what did not change since: %v", err)
 	}
 }

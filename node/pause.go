@@ -28,6 +28,12 @@ func (p *pauses) has(id peer.ID) bool {
 	return time.Now().Before(p.by[id])
 }
 
+func (p *pauses) end(id peer.ID) time.Time {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.by[id]
+}
+
 func (p *pauses) set(id peer.ID, until time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -67,7 +73,7 @@ func (n *Node) setPause(q PauseRequest, until time.Time) ([]PauseInfo, error) {
 	}
 	var out []PauseInfo
 	for _, r := range rs {
-		if until.IsZero() && !r.paused() {
+		if was := r.pauseEnd(); until.Equal(was) || until.IsZero() && !r.paused() {
 			continue
 		}
 		if err := r.pause(until); err != nil {
@@ -75,8 +81,11 @@ func (n *Node) setPause(q PauseRequest, until time.Time) ([]PauseInfo, error) {
 		}
 		out = append(out, pauseInfo(r.name(), "", until))
 	}
-	if len(out) == 0 {
+	switch {
+	case len(out) == 0 && until.IsZero():
 		return nil, trouble("not_paused", nil, "nothing is paused")
+	case len(out) == 0:
+		return nil, trouble("paused_already", nil, "that is paused already")
 	}
 	return out, nil
 }
@@ -89,8 +98,11 @@ func (n *Node) pauseMember(name string, until time.Time) ([]PauseInfo, error) {
 	if id == n.self {
 		return nil, trouble("no_node", nil, "%s is this node", name)
 	}
-	if until.IsZero() && !n.pauses.has(id) {
+	switch was := n.pauses.end(id); {
+	case until.IsZero() && !n.pauses.has(id):
 		return nil, trouble("not_paused", nil, "%s is not paused", name)
+	case until.Equal(was):
+		return nil, trouble("paused_already", nil, "%s is paused already", name)
 	}
 	if err := n.home.DB().Set(pauseKey+"/"+id.String(), timeBytes(until)); err != nil {
 		return nil, err
@@ -98,7 +110,7 @@ func (n *Node) pauseMember(name string, until time.Time) ([]PauseInfo, error) {
 	n.pauses.set(id, until)
 	n.linksChanged()
 	time.AfterFunc(min(time.Until(until), day), n.linksChanged)
-	return []PauseInfo{pauseInfo("", name, until)}, nil
+	return []PauseInfo{pauseInfo("", id.String(), until)}, nil
 }
 
 func pauseInfo(pool, member string, until time.Time) PauseInfo {
@@ -183,6 +195,20 @@ func (r *replica) paused() bool {
 	r.care.mu.Lock()
 	defer r.care.mu.Unlock()
 	return time.Now().Before(r.care.until)
+}
+
+func (r *replica) pauseEnd() time.Time {
+	r.care.mu.Lock()
+	defer r.care.mu.Unlock()
+	return r.care.until
+}
+
+// pausedUntil is when the pause ends by itself; nil: none does.
+func (r *replica) pausedUntil() *time.Time {
+	if until := r.pauseEnd(); time.Now().Before(until) && until.Before(forever) {
+		return timePtr(until)
+	}
+	return nil
 }
 
 // unlessPaused is one turn of the converge loop; a pause ends it.

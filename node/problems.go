@@ -112,6 +112,8 @@ func (r *replica) allProblems() []Problem {
 // hintOf says what a person can do about a reason.
 func hintOf(reason string) string {
 	switch reason {
+	case "paused":
+		return codes["paused"].hint
 	case reasonLocal:
 		return "ask an admin for the role writer, or put back the pool's version"
 	case reasonHeld:

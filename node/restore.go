@@ -301,7 +301,11 @@ func (n *Node) Content(ctx context.Context, q VersionRequest, f func(ContentPart
 	if err != nil {
 		return err
 	}
-	v, err := choose(only(all, p), q)
+	own := only(all, p)
+	if len(all) > 0 && isTree(own) {
+		return trouble("is_directory", nil, "%q is a directory: only a file can be written elsewhere", q.Path)
+	}
+	v, err := choose(own, q)
 	if err != nil {
 		return err
 	}

@@ -64,12 +64,30 @@ func (n *Node) AddRule(ctx context.Context, q RuleRequest) error {
 	err = r.withRules(func() error {
 		r.disk.Lock()
 		defer r.disk.Unlock()
+		if file, there := standing(r.fold.Rules(), q); there {
+			return trouble("already_so", nil, "%s has the rule %s already", file, q.Pattern)
+		}
 		return r.fold.AddRule(q.Local, q.Pattern)
 	})
 	if err != nil {
 		return err
 	}
 	return r.scanNowAll(ctx)
+}
+
+// standing reports whether a rule stands in its file, and no later one there
+// takes anything back.
+func standing(rules []folder.Rule, q RuleRequest) (file string, there bool) {
+	file = folder.IgnoreFile
+	if q.Local {
+		file = folder.IgnoreFileLocal
+	}
+	for _, r := range rules {
+		if r.File == file {
+			there = r.Pattern == q.Pattern || there && !strings.HasPrefix(r.Pattern, "!")
+		}
+	}
+	return file, there
 }
 
 // withRules calls f with the folder open and its rules fresh.

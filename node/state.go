@@ -89,6 +89,7 @@ func (r *replica) status() PoolStatus {
 	}
 	s.Conflicts = int(st.Copies)
 	s.Held = len(r.held())
+	s.PausedUntil = r.pausedUntil()
 	s.NeedsYou = s.Conflicts + s.Held + len(s.Problems)
 	r.mu.Lock()
 	s.Progress = r.fetch
@@ -171,7 +172,7 @@ func (r *replica) member(m pool.Member, heads []event.Head) Member {
 		out.LastSeen = timePtr(time.Now())
 		return out
 	}
-	out.Online = r.links.online(m.ID)
+	out.Online, out.Paused = r.links.online(m.ID), r.pauses.has(m.ID)
 	out.LastSeen = timePtr(r.links.LastSeen(m.ID))
 	out.Link = r.links.Link(m.ID)
 	rep := r.reports.get(m.ID)

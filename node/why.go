@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/dustin/go-humanize"
+
 	"github.com/bwaklog/meerkat/chunker"
 	"github.com/bwaklog/meerkat/event"
 	"github.com/bwaklog/meerkat/pool"
@@ -50,6 +52,9 @@ func (n *Node) Why(ctx context.Context, name, path string) (WhyInfo, error) {
 		return cmp.Or(cmp.Compare(rankOf(a), rankOf(b)), strings.Compare(a.Name, b.Name))
 	})
 	info.State, info.Cause, info.Hint = explain(info, time.Now())
+	if pr, bad := r.localTrouble(p); bad {
+		info.State, info.Cause, info.Hint = "waiting", pr.Message, pr.Hint
+	}
 	if need, waits, err := r.st.NeedAt(p); err == nil && waits {
 		if lost, ok := r.lostAt(need); ok {
 			info.State, info.Cause, info.Hint = "waiting", lost.Message, lost.Hint
@@ -88,11 +93,15 @@ func (r *replica) allWell() WhyInfo {
 	var behind []string
 	for _, m := range r.members() {
 		if !m.Self && m.MissingThere.Files > 0 {
-			behind = append(behind, fmt.Sprintf("%s lacks %d files", m.Name, m.MissingThere.Files))
+			behind = append(behind, fmt.Sprintf("%s lacks %s", m.Name, files(m.MissingThere.Files)))
 		}
 	}
 	if why := r.haltedWhy(); why != "" {
 		info.Cause, info.Hint = "the pool is halted: "+why, "put that right; it goes on by itself"
+	} else if r.paused() {
+		info.Cause, info.Hint = textPaused, codes["paused"].hint
+	} else if held := r.held(); len(held) > 0 {
+		info.Cause, info.Hint = held[0].Message, hintOf(reasonHeld)
 	} else if len(behind) > 0 {
 		info.Cause += "; " + strings.Join(behind, ", ")
 		info.Hint = `"meerkat why PATH" tells about one file`
@@ -114,9 +123,7 @@ func (r *replica) isKnown(p event.Path) (bool, error) {
 func (r *replica) whyUnknown(p event.Path) (WhyInfo, error) {
 	info := WhyInfo{Schema: SchemaWhy, Pool: r.name(), State: "local", Members: []WhyMember{}}
 	info.Path, info.PathB64 = jsonPath(p)
-	r.mu.Lock()
-	problem, bad := r.problems[p]
-	r.mu.Unlock()
+	problem, bad := r.localTrouble(p)
 	var there, ignored bool
 	var rule RuleInfo
 	err := r.useFolder(func() error {
@@ -186,7 +193,7 @@ func (r *replica) whyMember(m pool.Member, p event.Path, view event.View) WhyMem
 	case known:
 		w.State, w.Percent = HoldsAll, 100
 	default:
-		w.Message = fmt.Sprintf("it lacks %d files, and this may be one of them", rep.Wanted.Files)
+		w.Message = fmt.Sprintf("it lacks %s, and this may be one of them", files(rep.Wanted.Files))
 	}
 	if rep.State == StatePaused && w.State != HoldsAll {
 		w.Reason, w.Message = "paused", "it is paused"
@@ -199,6 +206,9 @@ func (r *replica) whySelf(w WhyMember, p event.Path) WhyMember {
 	need, waits, err := r.st.NeedAt(p)
 	if err != nil || !waits {
 		w.State, w.Percent = HoldsAll, 100
+		if r.isHeld(p) {
+			w.State, w.Percent, w.Reason, w.Message = HoldsNone, 0, reasonHeld, textHeld
+		}
 		return w
 	}
 	w.State, w.Percent = HoldsNone, int(r.shareOf(need)/10)
@@ -209,11 +219,51 @@ func (r *replica) whySelf(w WhyMember, p event.Path) WhyMember {
 	if why := r.haltedWhy(); why != "" {
 		w.Reason, w.Message = "halted", "the pool is halted here: "+why
 	}
+	if r.paused() {
+		w.Reason, w.Message = "paused", textPaused
+	}
 	if need.Reason == reasonIgnored {
 		_, rule := r.fold.Ignored(p, false)
 		w.State, w.Message = HoldsIgnores, fmt.Sprintf("the rule %s ignores it here", rule.Pattern)
 	}
 	return w
+}
+
+const (
+	textPaused = "the pool is paused here"
+	textHeld   = "it is gone from this disk, with much else; that is held until you decide, and nobody else lost it"
+)
+
+// localTrouble is what a scan found wrong at p or with a directory above it.
+func (r *replica) localTrouble(p event.Path) (pr Problem, bad bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for ; p != "" && !bad; p = p.Dir() {
+		pr, bad = r.problems[p]
+	}
+	return pr, bad
+}
+
+// isHeld reports whether p is part of a disappearance that is held.
+func (r *replica) isHeld(p event.Path) bool {
+	if r.theHold() == nil {
+		return false
+	}
+	gone := false
+	err := r.useFolder(func() error {
+		_, there, err := r.fold.Lstat(p)
+		gone = !there
+		return err
+	})
+	return err == nil && gone
+}
+
+// files counts files in words.
+func files(n int64) string {
+	if n == 1 {
+		return "1 file"
+	}
+	return humanize.Comma(n) + " files"
 }
 
 // winnerDot is the newest event that says what stands at p.

@@ -87,6 +87,8 @@ type Member struct {
 	MissingThere Amount     `json:"missing_there"`
 	// State is what the member last said of itself: a pool state of Status.
 	State string `json:"state,omitempty"`
+	// Paused: this node exchanges no content with it until somebody resumes.
+	Paused bool `json:"paused,omitempty"`
 	// Words are those of a request that was just approved.
 	Words []string `json:"words,omitempty"`
 }
@@ -143,7 +145,9 @@ type PoolStatus struct {
 	Notices    []string   `json:"notices,omitempty"`
 	Requests   int        `json:"requests,omitempty"`
 	LastChange *time.Time `json:"last_change,omitempty"`
-	Disk       *Disk      `json:"disk,omitempty"` // nil: not known
+	// PausedUntil is when a pause ends by itself, if it does.
+	PausedUntil *time.Time `json:"paused_until,omitempty"`
+	Disk        *Disk      `json:"disk,omitempty"` // nil: not known
 }
 
 // Disk is the room where a pool's folder lies, in bytes.
@@ -232,7 +236,7 @@ type ChangeInfo struct {
 	By      string    `json:"by"`
 	ByName  string    `json:"by_name"`
 	Action  string    `json:"action"` // "created", "changed", "deleted", "mode"
-	Kind    string    `json:"kind"`   // "file", "dir", "link"
+	Kind    string    `json:"kind"`   // "file", "dir", "link"; a link that was deleted counts as a file
 	Path    string    `json:"path"`
 	PathB64 string    `json:"path_b64,omitempty"`
 	Size    int64     `json:"size"`
@@ -260,4 +264,5 @@ type LogRequest struct {
 	Path   string    `json:"path"`
 	Since  time.Time `json:"since"`
 	Follow bool      `json:"follow"`
+	Last   int       `json:"last"` // only so many of those that are there already; 0: all
 }

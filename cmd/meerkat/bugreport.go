@@ -46,6 +46,9 @@ func (a *app) bugreportCmd() *cobra.Command {
 		if err := writeNew(out, func(w io.Writer) error { return bundle(w, files) }); err != nil {
 			return err
 		}
+		if a.json {
+			return a.object(reportPath{"meerkat.bugreport/v1", out})
+		}
 		return a.print("%s", clean(out))
 	})
 	c.Long = "Gather what helps to find a fault: versions, status, settings, recent events. Tickets never go in; file\nnames, names of people and machines, and addresses are replaced by marks unless --keep-names is given."
@@ -53,6 +56,12 @@ func (a *app) bugreportCmd() *cobra.Command {
 	c.Flags().BoolVar(&names, "keep-names", false, "keep file names, names and addresses")
 	c.ValidArgsFunction = cobra.NoFileCompletions
 	return c
+}
+
+// reportPath is the answer of bugreport.
+type reportPath struct {
+	Schema string `json:"schema"`
+	Path   string `json:"path"`
 }
 
 // reportFile is one file of a bundle: objects of JSON.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"io/fs"
@@ -138,7 +139,7 @@ func (a *app) setSetting(ctx context.Context, b control.Backend, key string, val
 	_, here := b.(offline)
 	switch {
 	case s.Source == "flag" || s.Source == "environment":
-		a.say("written, but a %s wins over the file: it is %s", s.Source, clean(strings.Join(s.Values, " ")))
+		a.say("written, but the %s wins over the file: it is %s", s.Source, clean(strings.Join(s.Values, " ")))
 	case s.Restart && !here:
 		a.say("it takes effect at the next start of the node")
 	}
@@ -150,8 +151,20 @@ func (a *app) configPath() error {
 	if err != nil {
 		return err
 	}
+	if a.json {
+		return a.object(configFile{SchemaConfig, path})
+	}
 	return a.print("%s", path)
 }
+
+// configFile is the answer of config path and config check.
+type configFile struct {
+	Schema string `json:"schema"`
+	Path   string `json:"path"`
+}
+
+// SchemaConfig names that answer.
+const SchemaConfig = "meerkat.config/v1"
 
 func (a *app) checkConfig(path string) error {
 	if path == "" {
@@ -165,12 +178,18 @@ func (a *app) checkConfig(path string) error {
 	if err := node.CheckConfig(path, a.env); err != nil {
 		return err
 	}
+	if a.json {
+		return a.object(configFile{SchemaConfig, path})
+	}
 	a.say("%s is right", clean(path))
 	return nil
 }
 
 // editConfig lets a person edit a copy, which replaces the file once it is right.
 func (a *app) editConfig(ctx context.Context) error {
+	if !a.terminal && a.editor() == defaultEditor {
+		return usage("there is no terminal to edit on", `use "meerkat config set", or set EDITOR to a program that needs none`)
+	}
 	path, err := node.ConfigPath(a.home, a.env)
 	if err != nil {
 		return err
@@ -225,15 +244,14 @@ func (a *app) followConfig(ctx context.Context) error {
 	return c.Reload(ctx)
 }
 
+const defaultEditor = "vi"
+
+func (a *app) editor() string {
+	return cmp.Or(strings.TrimSpace(a.getenv("VISUAL")), strings.TrimSpace(a.getenv("EDITOR")), defaultEditor)
+}
+
 func (a *app) openEditor(ctx context.Context, path string) error {
-	editor := a.getenv("VISUAL")
-	if editor == "" {
-		editor = a.getenv("EDITOR")
-	}
-	if editor == "" {
-		editor = "vi"
-	}
-	words := strings.Fields(editor)
+	words := strings.Fields(a.editor())
 	cmd := exec.CommandContext(ctx, words[0], append(words[1:], path)...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = a.in, a.out, a.err
 	if err := cmd.Run(); err != nil {

@@ -110,7 +110,7 @@ func (a *app) conflictResolve() *cobra.Command {
 			return usage("conflicts resolve needs --keep", "keep a node's value by its name, both, or a file of the pool")
 		}
 		return a.running(func(b control.Backend) error {
-			q := node.ResolveRequest{Keep: keep}
+			q := node.ResolveRequest{Keep: who(keep)}
 			var err error
 			if q.Pool, q.Path, err = a.place(ctx, b, args[0]); err != nil {
 				return err

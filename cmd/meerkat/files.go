@@ -51,7 +51,11 @@ func (a *app) scanAll(ctx context.Context, b control.Backend) error {
 func (a *app) logCmd() *cobra.Command {
 	var since string
 	var follow bool
-	c := command("log [PATH] [--follow]", "Who did what, when", "  meerkat log\n  meerkat log ~/Sync/plan.txt --since 24h\n  meerkat log --follow", takes(0, 1), func(ctx context.Context, args []string) error {
+	var last int
+	c := command("log [PATH] [--follow]", "Who did what, when", "  meerkat log -n 20\n  meerkat log ~/Sync/plan.txt --since 24h\n  meerkat log --follow", takes(0, 1), func(ctx context.Context, args []string) error {
+		if last < 0 {
+			return usage("-n is negative", "try -n 20")
+		}
 		from, err := moment(since, time.Now())
 		if err != nil {
 			return err
@@ -61,10 +65,11 @@ func (a *app) logCmd() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return b.Log(ctx, node.LogRequest{Pool: pool, Path: path, Since: from, Follow: follow}, a.showChange)
+			return b.Log(ctx, node.LogRequest{Pool: pool, Path: path, Since: from, Follow: follow, Last: last}, a.showChange)
 		})
 	})
 	c.Flags().BoolVarP(&follow, "follow", "f", false, "go on with what happens next")
+	c.Flags().IntVarP(&last, "lines", "n", 0, "only the newest `COUNT` changes (default: all)")
 	c.Flags().StringVar(&since, "since", "", "only what is newer than `WHEN`: a span such as 24h, or a time such as 2026-11-22T10:00:00Z")
 	c.ValidArgsFunction = nil // files
 	return c
@@ -99,14 +104,33 @@ func (a *app) showChange(c node.ChangeInfo) error {
 	if c.Kind == "file" && c.Action != "deleted" {
 		detail = "\t" + size(c.Size)
 	}
-	return a.print("%s\t%s\t%s %s\t%s%s", a.when(c.Time), clean(by), c.Action, c.Kind, shownPath(c.Path, c.PathB64), detail)
+	return a.print("%s\t%s\t%s\t%s%s", a.when(c.Time), clean(by), deed(c.Action, c.Kind), shownPath(c.Path, c.PathB64), detail)
+}
+
+// deed says what was done, and to what where that is known.
+func deed(action, kind string) string {
+	if action == "deleted" && kind == "file" {
+		return action
+	}
+	return action + " " + kind
 }
 
 func (a *app) eventsCmd() *cobra.Command {
 	var since string
 	var follow bool
 	c := command("events [--follow] [--since CURSOR]", "What happens on this node, for programs", "  meerkat events --follow --json", takes(0, 0), func(ctx context.Context, _ []string) error {
-		return a.running(func(b control.Backend) error { return b.Events(ctx, since, follow, a.showEvent) })
+		return a.running(func(b control.Backend) error {
+			pool, err := a.poolID(ctx, b)
+			if err != nil {
+				return err
+			}
+			return b.Events(ctx, since, follow, func(e node.EventInfo) error {
+				if pool != "" && e.Pool != pool {
+					return nil
+				}
+				return a.showEvent(e)
+			})
+		})
 	})
 	c.Flags().BoolVarP(&follow, "follow", "f", false, "go on with what happens next")
 	c.Flags().StringVar(&since, "since", "", "only what came after this `CURSOR`")

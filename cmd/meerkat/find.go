@@ -21,6 +21,15 @@ func (a *app) findPool(ctx context.Context, b control.Backend, name string) (nod
 	return pickPool(all, name)
 }
 
+// poolID is the full id of the pool of --pool, or "" without it.
+func (a *app) poolID(ctx context.Context, b control.Backend) (string, error) {
+	if a.pool == "" {
+		return "", nil
+	}
+	p, err := a.findPool(ctx, b, a.pool)
+	return p.ID, err
+}
+
 func pickPool(all []node.PoolInfo, name string) (node.PoolInfo, error) {
 	live := slices.DeleteFunc(slices.Clone(all), retired)
 	if name == "" {

@@ -64,15 +64,33 @@ func (a *app) showHeld(h node.HeldInfo) error {
 func (a *app) decideCmd(verb, short string, accept bool) *cobra.Command {
 	return command(verb+" [ID]", short, "  meerkat held "+verb+"\n  meerkat held "+verb+" photos", takes(0, 1), func(ctx context.Context, args []string) error {
 		id := strings.Join(args, "")
-		if accept {
-			if err := a.confirm("Delete or replace for all members what is held here"); err != nil {
-				return err
-			}
-		}
 		return a.running(func(b control.Backend) error {
+			if accept {
+				if err := a.confirmHeld(ctx, b, id); err != nil {
+					return err
+				}
+			}
 			return b.DecideHeld(ctx, node.HeldRequest{Pool: a.pool, ID: id, Accept: accept})
 		})
 	})
+}
+
+// confirmHeld says what would be let through, and asks.
+func (a *app) confirmHeld(ctx context.Context, b control.Backend, id string) error {
+	hs, err := b.Held(ctx, a.pool)
+	if err != nil {
+		return err
+	}
+	var what []string
+	for _, h := range hs {
+		if id == "" || id == h.ID || id == h.Path {
+			what = append(what, h.Message)
+		}
+	}
+	if len(what) == 0 {
+		return nil // the node says so
+	}
+	return a.confirm("letting it through for all members (" + clean(strings.Join(what, "; ")) + ")")
 }
 
 // guarded reports whether a guard has stopped something.

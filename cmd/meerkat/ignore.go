@@ -100,7 +100,15 @@ func (a *app) ignoreAdd() *cobra.Command {
 	var local bool
 	c := command("add PATTERN", "Add a rule", "  meerkat ignore add '*.o'\n  meerkat ignore add --local 'videos/'", takes(1, 1), func(ctx context.Context, args []string) error {
 		return a.running(func(b control.Backend) error {
-			return b.AddRule(ctx, node.RuleRequest{Pool: a.pool, Pattern: args[0], Local: local})
+			if err := b.AddRule(ctx, node.RuleRequest{Pool: a.pool, Pattern: args[0], Local: local}); err != nil {
+				return err
+			}
+			if local {
+				a.say("%s is ignored on this node; what of it is on other nodes stays in sync there", clean(args[0]))
+			} else {
+				a.say("%s is ignored by all members, as soon as they have the new .meerkatignore; no file is deleted for it", clean(args[0]))
+			}
+			return nil
 		})
 	})
 	c.Long = "Add a rule, in the syntax of gitignore. What is ignored stays where it is on every node, and is not\nsynced any more; without the rule it is merged again, and nothing is deleted for it."

@@ -19,13 +19,13 @@ func (a *app) pauseCmd() *cobra.Command {
 			return usage("--for is negative", "give a duration such as 2h")
 		}
 		return a.running(func(b control.Backend) error {
-			q, err := a.pauseRequest(ctx, b, strings.Join(args, ""))
+			q, name, err := a.pauseRequest(ctx, b, strings.Join(args, ""))
 			if err != nil {
 				return err
 			}
 			q.For = span
 			done, err := b.Pause(ctx, q)
-			return a.showPauses(done, err)
+			return a.showPauses(name, done, err)
 		})
 	})
 	c.Long = "Let a pool rest: nothing is looked at, published, fetched or served until \"meerkat resume\", or for a\nwhile. What others change is noted all the same. It outlasts a restart."
@@ -37,30 +37,30 @@ func (a *app) pauseCmd() *cobra.Command {
 func (a *app) resumeCmd() *cobra.Command {
 	c := command("resume [POOL|NODE]", "End a pause", "  meerkat resume\n  meerkat resume photos", takes(0, 1), func(ctx context.Context, args []string) error {
 		return a.running(func(b control.Backend) error {
-			q, err := a.pauseRequest(ctx, b, strings.Join(args, ""))
+			q, name, err := a.pauseRequest(ctx, b, strings.Join(args, ""))
 			if err != nil {
 				return err
 			}
 			done, err := b.Resume(ctx, q)
-			return a.showPauses(done, err)
+			return a.showPauses(name, done, err)
 		})
 	})
 	c.ValidArgsFunction = a.completePoolsAndMembers
 	return c
 }
 
-// pauseRequest finds out whether arg is a pool or a member.
-func (a *app) pauseRequest(ctx context.Context, b control.Backend, arg string) (node.PauseRequest, error) {
+// pauseRequest finds out whether arg is a pool or a member, and the member's name.
+func (a *app) pauseRequest(ctx context.Context, b control.Backend, arg string) (q node.PauseRequest, name string, err error) {
 	if arg == "" {
-		return node.PauseRequest{Pool: a.pool}, nil
+		return node.PauseRequest{Pool: a.pool}, "", nil
 	}
 	all, err := b.Pools(ctx)
 	if err != nil {
-		return node.PauseRequest{}, err
+		return q, "", err
 	}
 	p, err := pickPool(all, arg)
 	if err == nil {
-		return node.PauseRequest{Pool: p.ID}, nil
+		return node.PauseRequest{Pool: p.ID}, "", nil
 	}
 	for _, p := range all {
 		if p.Pending {
@@ -68,19 +68,19 @@ func (a *app) pauseRequest(ctx context.Context, b control.Backend, arg string) (
 		}
 		ms, bad := b.Peers(ctx, p.ID)
 		if bad != nil {
-			return node.PauseRequest{}, bad
+			return q, "", bad
 		}
-		if m, none := pickMember(ms, arg); none == nil {
-			return node.PauseRequest{Member: m.ID}, nil
+		if m, none := pickMember(ms, who(arg)); none == nil {
+			return node.PauseRequest{Member: m.ID}, nameOf(m), nil
 		}
 	}
-	return node.PauseRequest{}, &node.Error{
+	return q, "", &node.Error{
 		Code: "no_pool", Message: "there is neither a pool nor a member " + arg,
 		Hint: `"meerkat status" shows both`, Exit: exitNotFound,
 	}
 }
 
-func (a *app) showPauses(ps []node.PauseInfo, err error) error {
+func (a *app) showPauses(name string, ps []node.PauseInfo, err error) error {
 	if err != nil {
 		return err
 	}
@@ -90,7 +90,7 @@ func (a *app) showPauses(ps []node.PauseInfo, err error) error {
 	for _, p := range ps {
 		what, tail := p.Pool, ""
 		if p.Member != "" {
-			what = p.Member
+			what = name
 		}
 		if p.Until != nil {
 			tail = "\tuntil " + a.when(*p.Until)

@@ -79,6 +79,9 @@ func (a *app) showTicket(t node.TicketInfo, asQR bool) error {
 func (a *app) requestsCmd() *cobra.Command {
 	return command("requests", "Who asks to be let in", "  meerkat requests", takes(0, 0), func(ctx context.Context, _ []string) error {
 		return a.running(func(b control.Backend) error {
+			if _, err := a.poolID(ctx, b); err != nil {
+				return err
+			}
 			rs, err := b.Requests(ctx)
 			if err != nil {
 				return err
@@ -154,12 +157,19 @@ func (a *app) pingCmd() *cobra.Command {
 
 // pings fails where none of them came back.
 func (a *app) pings(ctx context.Context, b control.Backend, name string, times int) error {
-	back, why := 0, ""
+	back, why, to := 0, "", name
+	if a.pool != "" {
+		m, err := b.Peer(ctx, a.pool, name)
+		if err != nil {
+			return err
+		}
+		to = m.ID
+	}
 	for i := range times {
 		if i > 0 && !pause(ctx, time.Second) {
 			return ctx.Err()
 		}
-		p, err := b.Ping(ctx, name)
+		p, err := b.Ping(ctx, to)
 		if err != nil {
 			return err
 		}
@@ -186,7 +196,13 @@ func (a *app) showPing(name string, p node.PingInfo) error {
 	case a.json && p.OK:
 		return a.object(p)
 	case p.OK:
-		return a.print("%s\t%d ms\t%s%s", clean(name), p.RTTms, linkText(p.Link), linkWhy(p.Link))
+		rtt := fmt.Sprintf("%d ms", p.RTTms)
+		if p.RTTms == 0 {
+			rtt = "<1 ms"
+		}
+		link := p.Link
+		link.RTTms = 0 // it is said already
+		return a.print("%s\t%s\t%s%s", clean(name), rtt, linkText(link), linkWhy(p.Link))
 	}
 	return nil // the error says it, and stdout stays empty
 }

@@ -29,7 +29,7 @@ func (a *app) rewindCmd() *cobra.Command {
 		if !q.Until.IsZero() && q.Until.Before(q.Since) {
 			return usage("--until is before --since", "exchange them")
 		}
-		q.Pool = a.pool
+		q.Pool, q.By = a.pool, who(q.By)
 		return a.running(func(b control.Backend) error { return a.rewind(ctx, b, q) })
 	})
 	c.Long = "Undo what one member changed in a span of time, for all members; what others changed since stays.\nWhat stands there now becomes a version. It says first what cannot be brought back, and asks."

@@ -27,7 +27,12 @@ Flags:
 {{.LocalFlags.FlagUsages | trimTrailingWhitespaces}}{{end}}{{if .HasAvailableInheritedFlags}}
 
 Global flags:
-{{.InheritedFlags.FlagUsages | trimTrailingWhitespaces}}{{end}}
+{{.InheritedFlags.FlagUsages | trimTrailingWhitespaces}}{{end}}{{if not .HasParent}}
+
+Exit codes:
+  0 done or healthy, 1 failed, 2 usage or needs --yes, 3 no node runs, 4 no such pool, node or path,
+  5 not allowed for this role, 6 timed out or unreachable, 7 needs attention, 8 stopped by a guard,
+  9 ticket bad, used or expired, 10 already so, 130 interrupted{{end}}
 `
 
 // newRoot is the tree of commands.
@@ -60,6 +65,7 @@ func newRoot(a *app) *cobra.Command {
 	root.SetErr(a.err)
 	a.globalFlags(root)
 	a.addCommands(root)
+	plainUse(root)
 	return root
 }
 
@@ -99,6 +105,14 @@ func (a *app) addCommands(root *cobra.Command) {
 	in("running", a.upkeepCmds()...)
 	root.SetCompletionCommandGroupID("running")
 	root.SetHelpCommandGroupID("running")
+}
+
+// plainUse keeps "[flags]" out of the usage lines: the flags stand below.
+func plainUse(c *cobra.Command) {
+	c.DisableFlagsInUseLine = true
+	for _, sub := range c.Commands() {
+		plainUse(sub)
+	}
 }
 
 // limit gives the command the time of --timeout; up, which runs until it is

@@ -175,6 +175,10 @@ func (a *app) stateText(p node.PoolStatus) string {
 		return a.paint(red, s+": "+clean(p.HaltedWhy))
 	case node.StateInSync:
 		return a.paint(green, s)
+	case node.StatePaused:
+		if p.PausedUntil != nil {
+			s += " until " + a.when(*p.PausedUntil)
+		}
 	}
 	return a.paint(yellow, s)
 }
@@ -183,6 +187,9 @@ func (a *app) memberText(m node.Member) string {
 	words := []string{clean(nameOf(m)), m.Role, presence(m)}
 	if l := linkText(m.Link); l != "" {
 		words = append(words, l)
+	}
+	if m.Paused {
+		words = append(words, a.paint(yellow, "paused here"))
 	}
 	if m.MissingThere.Files > 0 || m.MissingThere.Bytes > 0 {
 		words = append(words, amount(m.MissingThere)+" to go there")

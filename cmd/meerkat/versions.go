@@ -59,7 +59,7 @@ func (a *app) showVersion(v node.FileVersion) error {
 	if v.Kind == "file" && v.Action != "deleted" {
 		detail = size(v.Size)
 	}
-	return a.print("%s\t%s\t%s\t%s %s\t%s\t%s\t%s", v.Version, a.when(v.Time), clean(by), v.Action, v.Kind,
+	return a.print("%s\t%s\t%s\t%s\t%s\t%s\t%s", v.Version, a.when(v.Time), clean(by), deed(v.Action, v.Kind),
 		shownPath(v.Path, v.PathB64), detail, clean(where))
 }
 
@@ -181,6 +181,9 @@ func writeNew(path string, fill func(io.Writer) error) error {
 	}
 	f, err := os.CreateTemp(filepath.Dir(path), ".meerkat-*")
 	if err != nil {
+		if p, ok := errors.AsType[*os.PathError](err); ok {
+			err = p.Err // the name in it is that of a temporary file
+		}
 		return &node.Error{Code: "no_file", Message: "cannot write " + path, Hint: "check the directory", Exit: exitFailed, Err: err}
 	}
 	err = fill(f)

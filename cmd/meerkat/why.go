@@ -16,6 +16,9 @@ func (a *app) whyCmd() *cobra.Command {
   meerkat why ~/Sync/plan.txt    # who has it, who lacks it, what each waits for
   meerkat why laptop             # why a member is not reached, or not directly`, takes(0, 1), func(ctx context.Context, args []string) error {
 		return a.running(func(b control.Backend) error {
+			if len(args) == 1 && isNode(args[0]) {
+				return a.whyNode(ctx, b, args, nil)
+			}
 			pool, path, err := a.place(ctx, b, strings.Join(args, ""))
 			if err != nil {
 				return err
@@ -31,20 +34,45 @@ func (a *app) whyCmd() *cobra.Command {
 	return c
 }
 
-// whyNode answers where what was asked for is no path but a member; else with err.
+// whyNode answers where what was asked for is no path but a member; err says
+// why it is no path, and is the answer where it is no member either.
 func (a *app) whyNode(ctx context.Context, b control.Backend, args []string, err error) error {
 	var e *node.Error
-	if !errors.As(err, &e) || e.Exit != exitNotFound || len(args) == 0 {
+	if err != nil && (!errors.As(err, &e) || e.Exit != exitNotFound || len(args) == 0) {
 		return err
 	}
-	m, none := b.Peer(ctx, a.pool, args[0])
-	if none != nil {
+	m, none := b.Peer(ctx, a.pool, who(args[0]))
+	switch {
+	case none != nil && err != nil:
 		return err
+	case none != nil:
+		return none
+	case a.json:
+		return a.object(withSchema([]node.Member{m})[0])
 	}
-	if a.json {
-		return a.object(m)
+	return a.print("%s\n%s%s", a.memberText(m), memberWhy(m), linkWhy(m.Link))
+}
+
+// memberWhy says in a sentence how a member stands.
+func memberWhy(m node.Member) string {
+	lacks := "lacks nothing"
+	if m.MissingThere.Files > 0 {
+		lacks = "still lacks " + amount(m.MissingThere)
+		if m.State != "" {
+			lacks += "; it last said that it is " + strings.ReplaceAll(m.State, "_", " ")
+		}
 	}
-	return a.print("%s", a.memberText(m)+linkWhy(m.Link))
+	switch {
+	case m.Self:
+		return "it is this node, and " + lacks
+	case m.Paused:
+		return `no files are exchanged with it until "meerkat resume"; it ` + lacks
+	case m.Online && m.Link.Kind == "direct":
+		return "it is reached directly, and " + lacks
+	case m.Online:
+		return "it is reached, though not directly, and " + lacks
+	}
+	return "it is not reached now; as far as is known it " + lacks
 }
 
 // linkWhy says why a link is not direct, on lines of its own.
