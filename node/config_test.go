@@ -79,7 +79,7 @@ func TestBadConfigNamesLineAndKey(t *testing.T) {
 		"syntax":            {"name = 'x'\nname2 = \n", []string{"config.toml:2:"}},
 		"wrong value":       {"[log]\n\nlevel = 'loud'\n", []string{"config.toml:3:", "loud", "debug, info, warn, error"}},
 		"wrong kind":        {"[safety]\ntrash_days = 'many'\n", []string{"config.toml:2:", "many"}},
-		"negative":          {"[safety]\ntrash_days = -1\n", []string{"config.toml:2:", "negative"}},
+		"negative":          {"[safety]\ntrash_days = -1\n", []string{"config.toml:2:", "a whole number, 0 or more"}},
 		"list for one":      {"[log]\nlevel = ['info', 'debug']\n", []string{"config.toml:2:"}},
 		"bad address":       {"[network]\nlisten = ['0.0.0.0:7716']\n", []string{"config.toml:2:", "0.0.0.0:7716", "/ip4/"}},
 		"bad size":          {"[safety]\ndisk_reserve = 'lots'\n", []string{"config.toml:2:", "lots"}},

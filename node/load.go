@@ -60,6 +60,7 @@ func (l *load) add(ctx context.Context, s folder.Step, m chunker.Manifest) error
 			return err
 		}
 		f.part, missing = p, p.Missing()
+		l.r.fetched(0, heldOf(m, missing))
 	} else {
 		f.mem = make([][]byte, len(m.Chunks))
 		for i := range m.Chunks {
@@ -73,6 +74,15 @@ func (l *load) add(ctx context.Context, s folder.Step, m chunker.Manifest) error
 		l.spots[id] = append(l.spots[id], spot{f, i})
 	}
 	return nil
+}
+
+// heldOf is how much of a content is there but for the missing chunks.
+func heldOf(m chunker.Manifest, missing []int) int64 {
+	n := m.Size
+	for _, i := range missing {
+		n -= int64(m.Chunks[i].Size)
+	}
+	return n
 }
 
 // fetch fills the gaps, from this disk where it can be, else from members.

@@ -3,6 +3,7 @@ package node_test
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"io/fs"
 	"os"
@@ -252,6 +253,37 @@ func TestWaitLooksForMembersFirst(t *testing.T) {
 	if err := b.n.Wait(ctx, "pool"); err != nil || time.Since(begun) > 30*time.Second {
 		t.Errorf("Wait alone = %v after %v, want nil soon: nobody else is there", err, time.Since(begun))
 	}
+}
+
+// What an earlier run fetched of a large file counts: a bar that begins again
+// at nothing makes people think that it did.
+func TestProgressCountsWhatIsHereAlready(t *testing.T) {
+	a, b := pair(t)
+	if _, err := a.n.SetSetting(t.Context(), "bandwidth.up", []string{"8MB"}); err != nil {
+		t.Fatal(err)
+	}
+	noise := make([]byte, 40<<20)
+	_, _ = rand.Read(noise) // it never fails
+	a.put("large.bin", string(noise))
+	if err := a.n.Scan(t.Context(), "", ""); err != nil {
+		t.Fatal(err)
+	}
+	b.until("b has a quarter", func(s node.Status) bool { return done(s) > 10<<20 })
+	b.stop()
+	b.start()
+	var first int64
+	b.until("b goes on", func(s node.Status) bool { first = done(s); return first > 0 })
+	if first < 8<<20 {
+		t.Errorf("the fetch goes on at %d bytes, want what was there: more than %d", first, 8<<20)
+	}
+}
+
+// done are the bytes of what is being fetched.
+func done(s node.Status) int64 {
+	if len(s.Pools) != 1 || s.Pools[0].Progress == nil || s.Pools[0].Progress.Kind != "fetch" {
+		return 0
+	}
+	return s.Pools[0].Progress.DoneBytes
 }
 
 func TestANodeIsListedOnce(t *testing.T) {
