@@ -27,7 +27,8 @@ const (
 	maxChecks     = 16 // links that are looked at, at once
 	maxRemembered = 4096
 	higherIDWait  = 700 * time.Millisecond
-	meetWithin    = 6 * time.Second // of the start, members are met or found to be away: a dial that nobody answers takes five
+	askWithin     = queryWait + time.Second/2 // of the start, whoever is on the LAN has answered
+	meetWithin    = 6 * time.Second           // …and members are met or found to be away: a dial that nobody answers takes five
 )
 
 // links keeps this node connected to the nodes it wants to talk to, with one
@@ -164,12 +165,13 @@ func (l *links) online(p peer.ID) bool {
 }
 
 // untried reports whether p, which is not online, may still be met by a node
-// that has just started: no dial of it has come to an end yet.
+// that has just started: no dial of it has come to an end yet, or mDNS may
+// still tell where it is now.
 func (l *links) untried(p peer.ID) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	t := l.tries[p]
-	return time.Since(l.began) < meetWithin && (t == nil || t.fails == 0)
+	t, age := l.tries[p], time.Since(l.began)
+	return age < askWithin || age < meetWithin && (t == nil || t.fails == 0)
 }
 
 // each hands the peers of a set to f, and empties it.
