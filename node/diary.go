@@ -215,7 +215,7 @@ func (d *diary) cursor(since string, on bool) (uint64, error) {
 	if since != "" {
 		c, err := strconv.ParseUint(since, 36, 64)
 		if err != nil {
-			return 0, trouble("bad_cursor", err, "the cursor %q is not one of this program's", since)
+			return 0, trouble("bad_cursor", nil, "the cursor %q is not one of this program's", since)
 		}
 		return c + 1, nil
 	}

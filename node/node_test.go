@@ -286,6 +286,41 @@ func done(s node.Status) int64 {
 	return s.Pools[0].Progress.DoneBytes
 }
 
+// Programs follow events instead of asking for the status again and again.
+func TestEventsTellOfStatesAndMembers(t *testing.T) {
+	a, b := pair(t)
+	a.put("f", "x")
+	a.sync(a, b)
+	a.hears("file.changed ")
+	a.hears("member.online b")
+	a.hears("pool.state in_sync")
+	b.stop()
+	a.hears("member.online b", "member.offline b")
+	a.hears("pool.state in_sync", "pool.state offline")
+}
+
+// hears waits until the events are want, in this order, among others.
+func (r *running) hears(want ...string) {
+	r.t.Helper()
+	ctx, cancel := context.WithTimeout(r.t.Context(), soon)
+	defer cancel()
+	var got []string
+	left := want
+	err := r.n.Events(ctx, "0", true, func(e node.EventInfo) error {
+		got = append(got, e.Type+" "+e.Detail)
+		if got[len(got)-1] == left[0] {
+			left = left[1:]
+		}
+		if len(left) == 0 {
+			return errSeen
+		}
+		return nil
+	})
+	if !errors.Is(err, errSeen) {
+		r.t.Fatalf("the events at %s are %q, want %q among them", r.home.Name(), got, want)
+	}
+}
+
 func TestANodeIsListedOnce(t *testing.T) {
 	a, b := pair(t)
 	for range 2 { // a second run has another port

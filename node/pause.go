@@ -166,7 +166,7 @@ func (r *replica) pause(until time.Time) error {
 	}
 	r.wakeAll()
 	time.AfterFunc(min(time.Until(until), day), r.wakeAll)
-	r.emit("pool.state", "", r.self, r.state())
+	r.tellState()
 	return nil
 }
 

@@ -85,6 +85,7 @@ type replica struct {
 
 	unreadable *time.Timer // has what cannot be read looked at again
 	halted     string
+	stateTold  string // what the last event of kind pool.state said
 	index      *Progress
 	fetch      *Progress
 	fetches    int // under way
@@ -171,6 +172,7 @@ func (r *replica) loops(ctx context.Context, found evidence) error {
 	g.Go(func() error { return r.pruneLoop(ctx) })
 	g.Go(func() error { return r.scrubLoop(ctx) })
 	g.Go(func() error { return r.collectLoop(ctx) })
+	g.Go(func() error { return r.heraldLoop(ctx) })
 	return g.Wait()
 }
 
@@ -253,7 +255,7 @@ func (r *replica) halt(why string) {
 	} else {
 		r.log.Info("pool resumed", "pool", r.name())
 	}
-	r.emit("pool.state", "", r.self, why)
+	r.tellState()
 	r.reportNow.poke()
 }
 

@@ -220,7 +220,7 @@ type EventInfo struct {
 	Schema  string    `json:"schema"`
 	Cursor  string    `json:"cursor"`
 	Time    time.Time `json:"time"`
-	Type    string    `json:"type"` // file.changed, file.deleted, member.online, member.offline, pool.state, conflict, problem, ...
+	Type    string    `json:"type"` // file.changed, file.deleted, conflict, held, problem, pool.state, pool.members, member.online, member.offline, ...
 	Pool    string    `json:"pool"`
 	By      string    `json:"by,omitempty"`
 	Path    string    `json:"path,omitempty"`
