@@ -136,6 +136,13 @@ var private = map[string]string{
 	"addr": "addr", "addrs": "addr", "path_b64": "path", "copy_b64": "path",
 }
 
+// fixed are the fields whose words are the program's own, or ids: what they say is left as it is.
+var fixed = map[string]bool{
+	"schema": true, "kind": true, "state": true, "type": true, "role": true, "transport": true, "code": true, "action": true,
+	"id": true, "by": true, "kept_by": true, "cursor": true, "key": true, "source": true, "version": true, "reason": true,
+	"reachability": true, "root": true, "time": true, "since": true, "last_seen": true,
+}
+
 var (
 	ticketText = regexp.MustCompile(`mkt1[A-Za-z0-9_-]+`)
 	addrText   = regexp.MustCompile(`/(ip4|ip6|dns|dns4|dns6|dnsaddr)/[^/\s",]+`)
@@ -181,18 +188,28 @@ func (s *scrub) learn(field string, v any) {
 			s.learn(field, x)
 		}
 	case string:
-		if kind := private[field]; kind != "" && kind != "addr" && v != "" {
-			s.marks[v] = s.mark(kind, v)
+		kind := private[field]
+		if kind == "" || kind == "addr" || v == "" {
+			return
+		}
+		s.marks[v] = s.mark(kind, v)
+		for _, part := range strings.Split(v, "/") { // a message may name a part of a path
+			if kind == "path" && len(part) >= wordLeast {
+				s.marks[part] = s.mark(kind, part)
+			}
 		}
 	}
 }
+
+// wordLeast is the length of the shortest word that is looked for in a text.
+const wordLeast = 3
 
 func (s *scrub) mark(kind, v string) string {
 	h := sha256.Sum256(append(s.key[:], v...))
 	return kind + "-" + hex.EncodeToString(h[:4])
 }
 
-// replace gives v without private words: whole where a field holds one, and where another text mentions a long one.
+// replace gives v without private words: whole where a field holds one, and where a text mentions a long one.
 func (s *scrub) replace(field string, v any, words []string) any {
 	switch v := v.(type) {
 	case map[string]any:
@@ -206,7 +223,10 @@ func (s *scrub) replace(field string, v any, words []string) any {
 		}
 		return v
 	case string:
-		if m, ok := s.marks[v]; ok && private[field] != "" {
+		if fixed[field] {
+			return v
+		}
+		if m, ok := s.marks[v]; ok {
 			return m
 		}
 		return s.text(v, words)
@@ -217,14 +237,41 @@ func (s *scrub) replace(field string, v any, words []string) any {
 func (s *scrub) text(v string, words []string) string {
 	v = ticketText.ReplaceAllString(v, "TICKET")
 	for _, w := range words {
-		if len(w) >= 3 && strings.Contains(v, w) {
-			v = strings.ReplaceAll(v, w, s.marks[w])
+		if len(w) >= wordLeast {
+			v = replaceWord(v, w, s.marks[w])
 		}
 	}
 	return addrText.ReplaceAllStringFunc(v, func(m string) string {
 		parts := strings.SplitN(m, "/", 3)
 		return "/" + parts[1] + "/" + s.mark("addr", parts[2])
 	})
+}
+
+// replaceWord puts mark in place of w wherever it stands in v as a word of its own.
+func replaceWord(v, w, mark string) string {
+	var b strings.Builder
+	for {
+		i := strings.Index(v, w)
+		if i < 0 {
+			return b.String() + v
+		}
+		end := i + len(w)
+		b.WriteString(v[:i])
+		if wordByte(v, i-1) && wordByte(w, 0) || wordByte(v, end) && wordByte(w, len(w)-1) {
+			b.WriteString(w)
+		} else {
+			b.WriteString(mark)
+		}
+		v = v[end:]
+	}
+}
+
+func wordByte(s string, i int) bool {
+	if i < 0 || i >= len(s) {
+		return false
+	}
+	c := s[i]
+	return c >= 0x80 || c == '_' || '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
 }
 
 // bundle writes files as a compressed archive.
