@@ -102,11 +102,22 @@ func (r *replica) allWell() WhyInfo {
 		info.Cause, info.Hint = textPaused, codes["paused"].hint
 	} else if held := r.held(); len(held) > 0 {
 		info.Cause, info.Hint = held[0].Message, hintOf(reasonHeld)
+	} else if bad := r.allProblems(); len(bad) > 0 {
+		info.State, info.Path, info.PathB64, info.Cause, info.Hint = "waiting", bad[0].Path, bad[0].PathB64, bad[0].Message, bad[0].Hint
+	} else if n := r.st.Stats().Copies; n > 0 {
+		info.Cause, info.Hint = fmt.Sprintf("nothing is wanted here, but %s for you", conflictsWait(n)), `"meerkat conflicts" lists what lost to another edit`
 	} else if len(behind) > 0 {
 		info.Cause += "; " + strings.Join(behind, ", ")
 		info.Hint = `"meerkat why PATH" tells about one file`
 	}
 	return info
+}
+
+func conflictsWait(n int64) string {
+	if n == 1 {
+		return "1 conflict waits"
+	}
+	return humanize.Comma(n) + " conflicts wait"
 }
 
 func (r *replica) isKnown(p event.Path) (bool, error) {

@@ -28,11 +28,20 @@ func (a *app) peerLsCmd() *cobra.Command {
 			}
 			rows := make([][]string, len(ms))
 			for i, m := range ms {
-				rows[i] = []string{clean(nameOf(m)), m.Role, presence(m), linkText(m.Link), m.ID}
+				rows[i] = []string{clean(nameOf(m)), m.Role, presence(m), linkText(m.Link), a.fitID(m.ID)}
 			}
 			return a.table([]string{"NAME", "ROLE", "STATE", "LINK", "ID"}, rows)
 		})
 	})
+}
+
+// fitID is an id for the last column of a table: whole, but on a terminal too
+// narrow for it; "peer show" has it then.
+func (a *app) fitID(id string) string {
+	if wide, _ := a.screen(); a.wide && wide < 100 {
+		return short(id) + "…"
+	}
+	return id
 }
 
 // withSchema marks members that stand alone, outside a status.

@@ -6,12 +6,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/bwaklog/meerkat/control"
 	"github.com/dustin/go-humanize"
+	"github.com/mattn/go-runewidth"
 )
 
 // clean makes text of others harmless on a terminal.
@@ -66,12 +67,29 @@ func (a *app) table(head []string, rows [][]string) error {
 		}
 		return nil
 	}
-	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
-	for _, r := range append([][]string{head}, rows...) {
-		fmt.Fprintln(w, strings.Join(r, "\t"))
+	all := append([][]string{head}, rows...)
+	widths := make([]int, len(head))
+	for _, r := range all {
+		for i, cell := range r {
+			widths[i] = max(widths[i], shownWidth(cell))
+		}
 	}
-	return w.Flush()
+	for _, r := range all {
+		line := ""
+		for i, cell := range r {
+			line += cell + strings.Repeat(" ", widths[i]-shownWidth(cell)+2)
+		}
+		if err := a.print("%s", strings.TrimRight(line, " ")); err != nil {
+			return err
+		}
+	}
+	return nil
 }
+
+// shownWidth is how many columns s takes on a terminal; its colours take none.
+func shownWidth(s string) int { return runewidth.StringWidth(colours.ReplaceAllString(s, "")) }
+
+var colours = regexp.MustCompile("\x1b\\[[0-9;]*m")
 
 // ask puts a question on stderr and reads yes or no from stdin.
 func (a *app) ask(question string) (bool, error) {

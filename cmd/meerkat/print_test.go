@@ -53,6 +53,7 @@ func TestCut(t *testing.T) {
 		{"\x1b[31mäbc\x1b[0m", 3, "\x1b[31mäbc\x1b[0m"},
 		{"\x1b[31mäbcd\x1b[0m", 3, "\x1b[31mäbc\x1b[0m"},
 		{"", 3, ""},
+		{"世界", 3, "世\x1b[0m"},
 	} {
 		if got := cut(c.line, c.wide); got != c.want {
 			t.Errorf("cut(%q, %d) = %q, want %q", c.line, c.wide, got, c.want)
@@ -167,5 +168,24 @@ func TestBarsLetLinesPass(t *testing.T) {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("%q is missing in %q", want, out.String())
 		}
+	}
+}
+
+// Columns stand below their heads whatever the colours, and whatever a name is
+// written in.
+func TestTableColumns(t *testing.T) {
+	var out bytes.Buffer
+	a := &app{stdio: stdio{out: &out}, wide: true, colour: true}
+	err := a.table([]string{"NAME", "HAS IT", "SEEN"}, [][]string{
+		{"ana", a.paint(green, "has it"), "online"},
+		{"世界", a.paint(yellow, "part of it"), "never"},
+		{"a longer name", "unknown", ""},
+	})
+	want := "NAME           HAS IT      SEEN\n" +
+		"ana            has it      online\n" +
+		"世界           part of it  never\n" +
+		"a longer name  unknown\n"
+	if got := colours.ReplaceAllString(out.String(), ""); err != nil || got != want {
+		t.Errorf("table, %v:\n%s\nwant\n%s", err, got, want)
 	}
 }

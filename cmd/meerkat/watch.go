@@ -9,6 +9,7 @@ import (
 
 	"github.com/bwaklog/meerkat/control"
 	"github.com/bwaklog/meerkat/node"
+	"github.com/mattn/go-runewidth"
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 )
@@ -53,10 +54,10 @@ func cut(line string, wide int) string {
 			i += end + 1
 			continue
 		}
-		if room--; room < 0 {
+		r, n := utf8.DecodeRuneInString(line[i:])
+		if room -= runewidth.RuneWidth(r); room < 0 {
 			return line[:i] + "\x1b[0m"
 		}
-		_, n := utf8.DecodeRuneInString(line[i:])
 		i += n
 	}
 	return line
