@@ -84,6 +84,8 @@ func action(l event.Leaf) string {
 	switch {
 	case !l.Event.Value.Live():
 		return "deleted"
+	case l.Event.CDot != l.Dot && l.Event.MDot != l.Dot:
+		return "settled" // it only says which of several values counts
 	case l.Event.CDot != l.Dot:
 		return "mode"
 	case len(l.Event.Ctx) == 0:

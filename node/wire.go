@@ -235,7 +235,7 @@ type ChangeInfo struct {
 	Pool    string    `json:"pool"`
 	By      string    `json:"by"`
 	ByName  string    `json:"by_name"`
-	Action  string    `json:"action"` // "created", "changed", "deleted", "mode"
+	Action  string    `json:"action"` // "created", "changed", "deleted", "mode", "settled" (a conflict)
 	Kind    string    `json:"kind"`   // "file", "dir", "link"; a link that was deleted counts as a file
 	Path    string    `json:"path"`
 	PathB64 string    `json:"path_b64,omitempty"`

@@ -109,8 +109,13 @@ func (a *app) showChange(c node.ChangeInfo) error {
 
 // deed says what was done, and to what where that is known.
 func deed(action, kind string) string {
-	if action == "deleted" && kind == "file" {
+	switch {
+	case action == "deleted" && kind == "file":
 		return action
+	case action == "mode":
+		return "changed mode of " + kind
+	case action == "settled":
+		return "settled conflict"
 	}
 	return action + " " + kind
 }

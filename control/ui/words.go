@@ -178,6 +178,8 @@ func actionWords(action string) string {
 	switch action {
 	case "created", "changed", "deleted":
 		return action
+	case "settled":
+		return "settled a conflict about"
 	case "mode":
 		return "changed the mode of"
 	case "kept":
