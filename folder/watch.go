@@ -46,7 +46,11 @@ type Watcher struct {
 
 	mu      sync.Mutex
 	pending *pending
+	handed  bool // a batch was handed out, and Next was not called again
 	status  WatchStatus
+
+	live sync.RWMutex // held for writing while now changes
+	now  *session     // that runs, or nil
 }
 
 // NewWatcher makes a watcher that watches nothing until Run.
@@ -96,7 +100,8 @@ func (w *Watcher) Next(ctx context.Context) (Batch, error) {
 		w.mu.Lock()
 		now := time.Now()
 		at, ok := w.pending.next()
-		if ok && !now.Before(at) {
+		w.handed = ok && !now.Before(at)
+		if w.handed {
 			b := w.pending.take(now)
 			w.mu.Unlock()
 			return b, nil

@@ -41,6 +41,7 @@ type session struct {
 	lost  int         // directories without a watch
 	why   string
 	full  time.Time // when everything was last called dirty for being degraded
+	marks marks
 }
 
 // session watches until ctx ends or the root is lost.
@@ -60,6 +61,8 @@ func (w *Watcher) session(ctx context.Context) error {
 		return err
 	}
 	s.all()
+	defer s.skip()
+	defer s.begin(s)()
 	return s.read(ctx)
 }
 
@@ -268,12 +271,15 @@ func (s *session) take(b []byte) error {
 
 func (s *session) event(wd int, mask uint32, name string) error {
 	if mask&unix.IN_Q_OVERFLOW != 0 {
-		return s.idle()
+		err := s.idle()
+		s.skip()
+		return err
 	}
 	d := s.wds[wd]
 	switch {
 	case d == nil:
-		return nil // of a watch that was taken away
+		s.come(wd)
+		return nil // of a mark, or of a watch that was taken away
 	case mask&unix.IN_IGNORED != 0:
 		return s.ended(wd, d)
 	case mask&unix.IN_UNMOUNT != 0:

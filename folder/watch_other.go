@@ -26,6 +26,9 @@ type session struct {
 	rules *Ignore // that the watches follow
 }
 
+// mark cannot be made: the systems give no sign of how far their news has come.
+func (s *session) mark() <-chan struct{} { return nil }
+
 // session watches until ctx ends or the root is lost.
 func (w *Watcher) session(ctx context.Context) error {
 	n, err := fsnotify.NewWatcher()
@@ -33,6 +36,7 @@ func (w *Watcher) session(ctx context.Context) error {
 		return err
 	}
 	s := &session{Watcher: w, n: n, t: w.f.tree(), root: w.f.path}
+	defer s.begin(s)()
 	err = s.watch(ctx)
 	return errors.Join(err, n.Close())
 }

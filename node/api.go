@@ -17,9 +17,6 @@ import (
 
 const (
 	watchPause = 250 * time.Millisecond
-	waitPoll   = 50 * time.Millisecond
-	waitCalm   = 3   // polls in a row that must find nothing to do
-	waitStuck  = 200 // …and so many that find only what nobody has, before that is told
 	pingWait   = 10 * time.Second
 )
 
@@ -29,7 +26,8 @@ func (n *Node) Identity(context.Context) (IDInfo, error) {
 }
 
 // Status gives the node's state now.
-func (n *Node) Status(context.Context) (Status, error) {
+func (n *Node) Status(ctx context.Context) (Status, error) {
+	catchUp(ctx, n.all())
 	in, out := n.swarm.Counters()
 	rateIn, rateOut := n.swarm.Rates()
 	s := Status{
@@ -83,132 +81,6 @@ func fingerprint(s Status) string {
 		}
 	}
 	return fmt.Sprintf("%+v", s)
-}
-
-// Wait blocks until this node and every member online want nothing more, in one
-// pool or, for "", in all. A node that has just started first looks for its
-// members: before that nobody is online, and nothing is known to be wanted.
-func (n *Node) Wait(ctx context.Context, pool string) error {
-	calm, stuck := 0, 0
-	for {
-		rs, err := n.named(pool)
-		if err != nil {
-			return err
-		}
-		why := n.unrest(rs)
-		if text := stuck0(rs); text == "" {
-			stuck = 0
-		} else if stuck++; stuck > waitStuck {
-			return &Error{Code: reasonNobody, Message: text, Hint: lostHint, Exit: exitAttention}
-		}
-		if why == "" {
-			calm++
-		} else {
-			calm = 0
-		}
-		if calm >= waitCalm {
-			return nil
-		}
-		if !sleep(ctx, waitPoll) {
-			return &Error{
-				Code: "timeout", Message: "not in sync yet (" + why + ")",
-				Hint: `"meerkat status" shows what is waiting`, Exit: 6,
-			}
-		}
-	}
-}
-
-// named are the replicas that a name means: one of them, or all for "". A pool
-// that is being joined is not there yet.
-func (n *Node) named(pool string) ([]*replica, error) {
-	if pool == "" {
-		return n.all(), nil
-	}
-	r, err := n.pick(pool)
-	if err != nil {
-		return nil, err
-	}
-	return []*replica{r}, nil
-}
-
-// stuck0 says what is lost in a pool where nothing else is still to come, or "".
-func stuck0(rs []*replica) string {
-	for _, r := range rs {
-		files, _ := r.st.NeedTotal()
-		if lost, whole := r.lost(); whole && len(lost) > 0 && (int64(len(lost)) == files || len(lost) == lostMost) {
-			return r.name() + ": " + lostText(lost)
-		}
-	}
-	return ""
-}
-
-// unrest says what still moves, or "".
-func (n *Node) unrest(rs []*replica) string {
-	for _, p := range n.joiner.pending() {
-		return "still joining into " + p.Path
-	}
-	for _, p := range n.regain.open() {
-		return "waiting for a member to give the pool in " + p.Path + " again"
-	}
-	for _, r := range rs {
-		if why := r.unrest(); why != "" {
-			return r.name() + ": " + why
-		}
-	}
-	return ""
-}
-
-func (r *replica) unrest() string {
-	f := r.facts0()
-	switch {
-	case f.halted != "":
-		return "halted: " + f.halted
-	case !f.started || f.scanning:
-		return "looking at the folder"
-	case f.wanted.Files > 0:
-		lost, _ := r.lost()
-		if text := lostText(lost); text != "" {
-			return fmt.Sprintf("%d files are still to come; %s", f.wanted.Files, text)
-		}
-		return fmt.Sprintf("%d files are still to come", f.wanted.Files)
-	case f.applying || f.unsettled > 0:
-		return "changes are being applied"
-	}
-	heads := r.Heads()
-	for _, m := range r.st.Roster().Members() {
-		if m.ID == r.self {
-			continue
-		}
-		if !r.links.online(m.ID) {
-			if r.links.untried(m.ID) {
-				return "looking for " + m.Name
-			}
-			continue
-		}
-		rep := r.reports.get(m.ID)
-		if why := restless(rep, heads, r.claims.credible(m.ID, rep, heads, time.Now())); why != "" {
-			return m.Name + " " + why
-		}
-	}
-	return ""
-}
-
-// restless says what a member that is online still has to do, or ""; ahead
-// says whether it is believed to know more than heads.
-func restless(rep *report, heads []event.Head, ahead bool) string {
-	switch {
-	case rep == nil || rep.Leaving:
-		return "has not said what it has"
-	case !rep.covers(heads):
-		return "does not know the newest changes"
-	case ahead:
-		return "knows changes that are not here yet"
-	case rep.Wanted.Files > 0:
-		return fmt.Sprintf("still lacks %d files", rep.Wanted.Files)
-	case rep.Busy:
-		return "is looking at its folder"
-	}
-	return ""
 }
 
 // Scan blocks until path and what is below it is scanned and published.

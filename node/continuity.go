@@ -20,6 +20,7 @@ type continuity struct {
 	Clean    bool   `json:"clean"` // the last run ended in order
 	Renewing bool   `json:"renewing,omitempty"`
 	Device   uint64 `json:"device,omitempty"` // that the folder lay on when it was last scanned whole
+	Cut      bool   `json:"cut,omitempty"`    // what was written last may not have reached the disk, and not all was looked at since
 }
 
 // evidence says how far the state can be trusted to hold all that this node
@@ -46,6 +47,11 @@ func (c continuity) judge(now continuity) evidence {
 	return sound
 }
 
+// cutFrom reports whether the power may have failed since.
+func (c continuity) cutFrom(now continuity) bool {
+	return c.Cut || c.Boot != now.Boot || now.Boot == "" && !c.Clean
+}
+
 // continuity finds out whether this state is the one that the run before
 // left, and gives what is found now, to renew the marks by which the next run
 // will know.
@@ -57,7 +63,7 @@ func (r *replica) continuity() (found evidence, now continuity, err error) {
 	}
 	found = unborn
 	if ok {
-		found = before.judge(now)
+		found, now.Cut = before.judge(now), before.cutFrom(now)
 		r.fold.Moved(before.Device)
 	}
 	if before.Device != 0 {
@@ -83,13 +89,24 @@ func (r *replica) renew(now continuity) error {
 	return keepContinuity(r.st, now)
 }
 
-// scannedOn notes on which device the folder lies, once the index says so too.
+// scannedOn notes on which device the folder lies, once the index says so too, and that everything was looked at.
 func (r *replica) scannedOn() error {
+	r.healed()
 	c, ok, err := readContinuity(r.st)
-	if err != nil || !ok || c.Device == r.fold.Device() {
+	if err != nil || !ok || c.Device == r.fold.Device() && !c.Cut {
 		return err
 	}
-	c.Device = r.fold.Device()
+	c.Device, c.Cut = r.fold.Device(), false
+	return keepContinuity(r.st, c)
+}
+
+// yanked notes that the folder's disk went while it was in use.
+func (r *replica) yanked() error {
+	c, ok, err := readContinuity(r.st)
+	if err != nil || !ok || c.Cut {
+		return err
+	}
+	c.Cut = true
 	return keepContinuity(r.st, c)
 }
 

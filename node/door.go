@@ -235,8 +235,11 @@ func (r *replica) Report(_ context.Context, _ peer.ID, raw []byte) {
 	r.learn(rep)
 }
 
-// Reports are the newest ones of all members, this node included.
-func (r *replica) Reports() [][]byte { return r.reports.all() }
+// Reports are the newest ones of all members, and that of this node as of now.
+func (r *replica) Reports() [][]byte {
+	r.renewReport()
+	return r.reports.all()
+}
 
 // learn uses what a report says: addresses to dial, events to ask for.
 func (r *replica) learn(rep *report) {

@@ -99,6 +99,9 @@ func (r *replica) judge(s folder.Seen, at store.Sight) (change, bool, error) {
 		c.forget = true // un-ignoring deletes nothing: what went meanwhile is fetched again
 	case known && now.Alike(have.Known.Value):
 		c.have.Known = have.Known
+	case known && r.damaged(s, have):
+		r.harmed(s.Path)
+		c.have.Known = event.Known{Value: now}
 	case known && now.Alike(view.Value):
 		c.have.Known = knownOf(view)
 	case known:
@@ -227,6 +230,7 @@ func (r *replica) commitChanges(tx store.Tx, changes []change) error {
 	if len(segs)+len(tx.Put)+len(tx.Forget)+len(tx.Reasons) == 0 {
 		return nil // nothing became known, so nobody is woken for it
 	}
+	r.wetted(tx.Put)
 	return r.commit(tx)
 }
 

@@ -65,7 +65,7 @@ type replica struct {
 	closed    bool
 	watcher   *folder.Watcher
 
-	scanNow, applyNow, reportNow, pruneNow, mendNow, fateNow nudge
+	scanNow, applyNow, reportNow, pruneNow, mendNow, fateNow, wetNow nudge
 
 	scans, applies pulse        // of the two loops
 	batches        pulses       // of applies, also of flights
@@ -97,6 +97,7 @@ type replica struct {
 	partials   map[chunker.ID]*openFile
 	refusedBy  peer.ID
 	holds      holds
+	wet        wet
 	bursts     map[peer.ID]*burst
 	sent       stamps        // of reports
 	told       []ownerNotice // nil: not read yet
@@ -111,6 +112,7 @@ type replica struct {
 	elders      []*replica  // pools that were merged into this one here; under disk
 	someoneCame atomic.Bool // since blocked needs were last tried
 	repeat      atomic.Bool // send a report though it says nothing new
+	speaks      atomic.Bool // members that compare are told how things stand here
 }
 
 const (
@@ -127,7 +129,7 @@ func (n *Node) newReplica(id event.PoolID, dir string, st *store.Pool) *replica 
 		blame: func(p peer.ID, err error) { n.blame(id, p, err) },
 		id:    id, path: dir, self: n.self, key: n.home.Key(), st: st, feed: n.feed, swarm: n.swarm,
 		links: n.links, clock: n.clock, log: n.log, note: n.diary.add, addrs: n.publicAddrs,
-		scanNow: newNudge(), applyNow: newNudge(), reportNow: newNudge(), mendNow: newNudge(), fateNow: newNudge(), pruneNow: newNudge(),
+		scanNow: newNudge(), applyNow: newNudge(), reportNow: newNudge(), mendNow: newNudge(), fateNow: newNudge(), pruneNow: newNudge(), wetNow: newNudge(),
 		settings: n.home.Settings, pauses: &n.pauses, opened: make(chan struct{}),
 		dirty: map[event.Path]bool{}, problems: map[event.Path]Problem{},
 		disputes: map[event.Path]dispute{}, partials: map[chunker.ID]*openFile{},
@@ -173,6 +175,7 @@ func (r *replica) loops(ctx context.Context, found evidence) error {
 	g.Go(func() error { return r.scrubLoop(ctx) })
 	g.Go(func() error { return r.collectLoop(ctx) })
 	g.Go(func() error { return r.heraldLoop(ctx) })
+	g.Go(func() error { return r.dryLoop(ctx) })
 	return g.Wait()
 }
 
@@ -238,6 +241,9 @@ func (r *replica) begin(ctx context.Context) (evidence, error) {
 	if err := r.openEpoch(found); err != nil {
 		return broken, err
 	}
+	if err := r.loadWet(now.Cut); err != nil {
+		return broken, err
+	}
 	return found, r.renew(now) // last: what it overwrites is what found was judged by
 }
 
@@ -287,7 +293,7 @@ func (r *replica) cameBack() error {
 	if err != nil {
 		return nil //nolint:nilerr // halted already, and it is looked at again
 	}
-	return errors.Join(errOtherFolder, f.Close())
+	return errors.Join(errOtherFolder, f.Close(), r.yanked())
 }
 
 // guard looks at the folder now and then, so that it is noticed when it goes

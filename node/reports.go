@@ -106,37 +106,65 @@ func (r *replica) reportLoop(ctx context.Context) error {
 		}
 		break
 	}
+	r.speaks.Store(false)
 	r.sendReport(r.report(true))
 	return nil
 }
 
 func (r *replica) sendReport(rep *report) {
-	raw, err := fitReport(r.key, rep)
+	raw, err := r.signReport(rep)
+	if err == nil {
+		err = r.feed.SendReport(r.id, raw)
+	}
 	if err != nil {
 		r.log.Warn("report", "err", err)
-		return
+	}
+}
+
+// signReport makes rep the last word of this node about itself.
+func (r *replica) signReport(rep *report) ([]byte, error) {
+	raw, err := fitReport(r.key, rep)
+	if err != nil {
+		return nil, err
 	}
 	r.mu.Lock()
 	r.sent.add(rep.Time)
 	r.mu.Unlock()
 	r.reports.add(rep, raw)
-	if err := r.feed.SendReport(r.id, raw); err != nil {
+	return raw, nil
+}
+
+// renewReport has what this node last said of itself be true now: who compares
+// with it may wait for just that.
+func (r *replica) renewReport() {
+	if !r.speaks.Load() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), catchUpMost)
+	defer cancel()
+	r.catchUp(ctx)
+	now := r.report(false)
+	if last := r.reports.get(r.self); last != nil && !now.differs(last) {
+		return
+	}
+	if _, err := r.signReport(now); err != nil {
 		r.log.Warn("report", "err", err)
 	}
 }
 
-// report says what this node knows and lacks right now.
+// report says what this node knows and lacks right now. The order counts: who
+// is not busy has published all that it saw, and what is lacked of the events
+// that the heads name is looked up after them.
 func (r *replica) report(leaving bool) *report {
-	files, bytes := r.st.NeedTotal()
 	rep := &report{
-		Pool: r.id, Node: r.self, Time: r.clock.Now(),
-		Wanted: Amount{Files: files, Bytes: bytes}, State: r.state(),
-		Version: Version, Leaving: leaving, Root: r.st.Stats().Root,
-		Heads: map[event.Writer]uint64{}, Busy: r.working(), Lacks: r.lacks(),
+		Pool: r.id, Node: r.self, Busy: r.working() || !r.scanned(), Time: r.clock.Now(),
+		Version: Version, Leaving: leaving, Heads: map[event.Writer]uint64{},
 	}
 	for _, h := range r.Heads() {
 		rep.Heads[h.Writer] = h.Seq
 	}
+	rep.Wanted.Files, rep.Wanted.Bytes = r.st.NeedTotal()
+	rep.State, rep.Root, rep.Lacks = r.state(), r.st.Stats().Root, r.lacks()
 	for _, s := range r.addrs() {
 		if a, err := ma.NewMultiaddr(s); err == nil {
 			rep.Addrs = append(rep.Addrs, a)

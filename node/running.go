@@ -43,6 +43,7 @@ func (n *Node) startAfter(old *running, id event.PoolID, dir string) error {
 	if n.ctx == nil || n.replicas[id] != old || old != nil && old.left {
 		return nil
 	}
+	r.speaks.Store(true)
 	if err := n.feed.Join(r); err != nil {
 		return err
 	}

@@ -161,7 +161,7 @@ type batch struct {
 
 func (b *batch) add(seen []folder.Seen) error {
 	for _, s := range seen {
-		if s.Gone {
+		if s.Gone && !b.r.cutGone(s) {
 			b.gone = append(b.gone, s)
 			continue
 		}
@@ -230,21 +230,22 @@ func (b *batch) flush(gone bool) error {
 func (r *replica) index0() folder.Index {
 	return folder.Index{
 		Dir: func(dir event.Path, yield func(string, folder.Known) bool) error {
-			return r.st.HaveDir(dir, func(name string, h store.Have) bool { return yield(name, folderKnown(h)) })
+			return r.st.HaveDir(dir, func(name string, h store.Have) bool { return yield(name, r.folderKnown(h)) })
 		},
 		At: func(p event.Path) (folder.Known, bool, error) {
 			h, ok, err := r.st.Have(p)
-			return folderKnown(h), ok, err
+			return r.folderKnown(h), ok, err
 		},
 		Accept: r.acceptsMount,
 		Hint:   r.classHint, Manifest: r.st.Manifest,
 	}
 }
 
-func folderKnown(h store.Have) folder.Known {
+// folderKnown is what the scanner may go by. After a power cut the times of what was written last say nothing of the bytes.
+func (r *replica) folderKnown(h store.Have) folder.Known {
 	v := h.Known.Value
 	return folder.Known{
-		Kind: v.Kind, Stat: folderStat(h.Stat), Racy: h.Racy, Root: v.Root,
+		Kind: v.Kind, Stat: folderStat(h.Stat), Racy: h.Racy || r.cutOff(h), Root: v.Root,
 		Class: v.Class, Target: v.Target, Mode: v.Mode, MTime: v.MTime,
 	}
 }

@@ -50,14 +50,17 @@ func stateOf(f facts) string {
 	return StateInSync
 }
 
+// facts0 gathers them in an order that leaves nothing out: what was published
+// before nothing is being scanned any more is in the heads, and what they make
+// wanted is looked up after them.
 func (r *replica) facts0() facts {
-	files, bytes := r.st.NeedTotal()
-	f := facts{wanted: Amount{files, bytes}, unsettled: len(r.st.Unsettled())}
+	f := facts{scanning: r.working(), paused: r.paused()}
+	heads := r.Heads()
+	f.wanted.Files, f.wanted.Bytes = r.st.NeedTotal()
+	f.unsettled = len(r.st.Unsettled())
 	r.mu.Lock()
 	f.halted, f.started, f.applying = r.halted, r.first, r.applying
 	r.mu.Unlock()
-	f.scanning, f.paused = r.working(), r.paused()
-	heads := r.Heads()
 	for _, m := range r.st.Roster().Members() {
 		if m.ID == r.self {
 			continue

@@ -86,8 +86,8 @@ func (x *exchange) close(err error) error {
 	} else {
 		_ = x.s.Close() // all that counts was acknowledged
 	}
-	if err == nil {
-		err = x.rejected
+	if err == nil && x.rejected != nil {
+		err = fmt.Errorf("%w: %w", ErrRejected, x.rejected)
 	}
 	x.f.exchanges.Add(1)
 	if x.r != nil && x.admitted.Load() && breaks(err) {

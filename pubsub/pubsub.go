@@ -51,6 +51,9 @@ var (
 	// ErrProtocol says that the other side broke a rule or a limit of the protocol.
 	ErrProtocol = errors.New("protocol violated")
 
+	// ErrRejected says that an exchange was gone through with, but not all that came was accepted.
+	ErrRejected = errors.New("not all was accepted")
+
 	errBusy = errors.New("the other side is busy with another exchange")
 )
 
@@ -98,7 +101,8 @@ type Log interface {
 	Append(ctx context.Context, from peer.ID, raws [][]byte) error
 
 	// Report takes a presence report that from handed over; from need not be its author, so a report must prove itself.
-	// Reports gives the newest one known of each member.
+	// Reports gives the newest one known of each member, and the own one as things stand now: who repairs with this node
+	// learns by it what it had not done yet when asked. It may look at the disk.
 	Report(ctx context.Context, from peer.ID, raw []byte)
 	Reports() [][]byte
 

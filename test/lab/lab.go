@@ -339,16 +339,12 @@ func (l *Lab) Equal(hosts ...*Host) {
 func (l *Lab) EqualWithin(limit time.Duration, hosts ...*Host) {
 	l.T.Helper()
 	l.Converged(limit, hosts...)
-	// A change of the last moment may not have been noticed yet when the nodes say that they are in sync.
-	l.Until(10*time.Second, "equal folders", func() error {
-		want := Snapshot(l.T, hosts[0].Dir)
-		for _, h := range hosts[1:] {
-			if diff := Compare(want, Snapshot(l.T, h.Dir)); diff != "" {
-				return fmt.Errorf("%s and %s differ:\n%s", hosts[0].Name, h.Name, diff)
-			}
+	want := Snapshot(l.T, hosts[0].Dir)
+	for _, h := range hosts[1:] {
+		if diff := Compare(want, Snapshot(l.T, h.Dir)); diff != "" {
+			l.T.Fatalf("%s and %s differ:\n%s\n%s", hosts[0].Name, h.Name, diff, l.Logs())
 		}
-		return nil
-	})
+	}
 }
 
 // Wire is how many bytes the host has received and sent on its network.
