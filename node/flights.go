@@ -1,12 +1,15 @@
 package node
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
+	"github.com/bwaklog/meerkat/chunker"
 	"github.com/bwaklog/meerkat/event"
 	"github.com/bwaklog/meerkat/folder"
 )
@@ -18,43 +21,94 @@ const (
 	flightLook     = 100 * time.Millisecond
 )
 
-// flights are the fetches under way, one for each author, so that content
-// which does not come, or comes a byte at a time, keeps nobody else's waiting.
-// Its zero value is ready.
+// What is fetched of an author while much of the same author's is on its way.
+const (
+	quickFile  = 16 << 20 // of one file
+	quickBytes = 32 << 20
+	quickFiles = 256
+)
+
+// flights are the fetches under way. Each author has one for all that there
+// is to fetch and, while that goes on, a quick one for a little of what is
+// newest. So content which does not come, or comes a byte at a time, keeps
+// nobody else's waiting, and what was just saved does not wait behind what is
+// large. The zero value is ready.
 type flights struct {
 	mu    sync.Mutex
-	by    map[peer.ID]bool
+	by    map[lane]bool
 	paths map[event.Path]bool
+	roots map[chunker.ID]bool // of contents that lie in a partial file meanwhile
 	all   sync.WaitGroup
 }
 
-// begin claims the author and the paths; false while a fetch for the author
-// is under way.
-func (f *flights) begin(p peer.ID, steps []folder.Step) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.by[p] {
-		return false
-	}
-	if f.by == nil {
-		f.by, f.paths = map[peer.ID]bool{}, map[event.Path]bool{}
-	}
-	f.by[p] = true
-	for _, s := range steps {
-		f.paths[s.Path] = true
-	}
-	f.all.Add(1)
-	return true
+// lane is one of the two ways that an author's content comes.
+type lane struct {
+	author peer.ID
+	quick  bool
 }
 
-func (f *flights) end(p peer.ID, steps []folder.Step) {
+// flight is one fetch under way.
+type flight struct {
+	lane  lane
+	steps []folder.Step
+}
+
+// begin claims what of an author's steps can be fetched now; nil is nothing.
+func (f *flights) begin(p peer.ID, steps []folder.Step, views map[event.Path]event.View) *flight {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	delete(f.by, p)
-	for _, s := range steps {
+	l := &flight{lane: lane{author: p}, steps: f.free(steps)}
+	if f.by[l.lane] {
+		l.lane.quick, l.steps = true, latest(l.steps, views)
+	}
+	if f.by[l.lane] || len(l.steps) == 0 {
+		return nil
+	}
+	f.mark(l)
+	f.all.Add(1)
+	return l
+}
+
+// free are the steps whose content is not on its way for another path.
+func (f *flights) free(steps []folder.Step) []folder.Step {
+	return slices.DeleteFunc(slices.Clone(steps), func(s folder.Step) bool { return f.roots[s.Want.Root] })
+}
+
+func (f *flights) mark(l *flight) {
+	if f.by == nil {
+		f.by, f.paths, f.roots = map[lane]bool{}, map[event.Path]bool{}, map[chunker.ID]bool{}
+	}
+	f.by[l.lane] = true
+	for _, s := range l.steps {
+		f.paths[s.Path] = true
+		if s.Want.Size > smallFile {
+			f.roots[s.Want.Root] = true
+		}
+	}
+}
+
+func (f *flights) end(l *flight) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.by, l.lane)
+	for _, s := range l.steps {
 		delete(f.paths, s.Path)
+		delete(f.roots, s.Want.Root)
 	}
 	f.all.Done()
+}
+
+// latest are the newest of steps, as far as they are little.
+func latest(steps []folder.Step, views map[event.Path]event.View) []folder.Step {
+	little := slices.DeleteFunc(steps, func(s folder.Step) bool { return s.Want.Size > quickFile })
+	slices.SortStableFunc(little, func(a, b folder.Step) int { return cmp.Compare(views[b.Path].HLC, views[a.Path].HLC) })
+	var bytes int64
+	for i, s := range little {
+		if bytes += s.Want.Size; bytes > quickBytes || i == quickFiles {
+			return little[:i]
+		}
+	}
+	return little
 }
 
 // on tells whether p is being fetched.
@@ -89,13 +143,14 @@ func (r *replica) fetchAll(ctx context.Context, steps []folder.Step, views map[e
 	landed := make(chan landing, len(parts))
 	out := 0
 	for p, part := range parts {
-		if !r.flights.begin(p, part) {
+		l := r.flights.begin(p, part, views)
+		if l == nil {
 			continue
 		}
 		out++
 		go func() { // flights.all waits for it
-			n, err := r.fly(ctx, part, views)
-			r.flights.end(p, part)
+			n, err := r.fly(ctx, l.steps, views)
+			r.flights.end(l)
 			landed <- landing{n, err}
 			r.applyNow.poke()
 		}()
