@@ -167,22 +167,47 @@ func smallTree(t *testing.T, dir string, from, n int) int64 {
 	return total
 }
 
+// TestLatency saves small files, one after the other, and waits for each to arrive.
 func TestLatency(t *testing.T) {
 	l := lab.New(t, "a", "b")
 	a, b := l.Hosts[0], l.Hosts[1]
 	l.Pool(a, b)
-	var took []time.Duration
 	before := spent(t, a, b)
-	for i := range 100 {
-		name, size := fmt.Sprintf("f%d", i), 1000+i
+	took := saves(t, a, b, 100, 300*time.Millisecond, func(i int) string { return fmt.Sprintf("f%d", i) })
+	use := spent(t, a, b).since(before)
+	latency("small file saved, until it is on B", took, atMost(40, "%.0f ms"), atMost(500, "%.0f ms"))
+	add("  for each: CPU of both", "%.1f ms", ms(use.cpu)/100, fmt.Sprintf("wire %.1f kB", float64(use.wire)/1e5), "", bar{})
+	took = saves(t, a, b, 40, 300*time.Millisecond, func(i int) string {
+		a.OK(os.MkdirAll(a.Path(fmt.Sprintf("new%d/deep", i)), 0o755))
+		return fmt.Sprintf("new%d/deep/file", i)
+	})
+	latency("the same, in a new directory", took, atMost(60, "%.0f ms"), atMost(740, "%.0f ms"))
+	took = saves(t, a, b, 40, time.Second, func(int) string { return "same" })
+	latency("one file saved every second", took, atMost(40, "%.0f ms"), atMost(740, "%.0f ms"))
+}
+
+// saves writes n small files on a, each a little longer than the one before, and
+// says how long each took to arrive on b.
+func saves(t *testing.T, a, b *lab.Host, n int, pause time.Duration, name func(i int) string) (took []time.Duration) {
+	t.Helper()
+	for i := range n {
+		name, size := name(i), 1000+i
 		start := time.Now()
 		a.OK(os.WriteFile(a.Path(name), lab.Noise(uint64(i), size), 0o644))
 		took = append(took, visible(t, b.Path(name), int64(size), 30*time.Second).Sub(start))
-		time.Sleep(300 * time.Millisecond)
+		time.Sleep(max(0, pause-time.Since(start)))
 	}
-	use := spent(t, a, b).since(before)
+	return took
+}
+
+// latency appends the median and the hundredth-worst of what was measured.
+func latency(work string, took []time.Duration, p50, p99 bar) {
 	slices.Sort(took)
-	add("small file saved, until it is on B: p50", "%.1f ms", ms(took[50]), fmt.Sprintf("least %.1f ms", ms(took[0])), "", atMost(40, "%.0f ms"))
-	add("  p99", "%.1f ms", ms(took[98]), fmt.Sprintf("most %.1f ms", ms(took[99])), "", atMost(500, "%.0f ms"))
-	add("  for each: CPU of both", "%.1f ms", ms(use.cpu)/100, fmt.Sprintf("wire %.1f kB", float64(use.wire)/1e5), "", bar{})
+	n := len(took)
+	if n == 0 {
+		add(work+": nothing was measured", "%.0f", 0, "", "", bar{})
+		return
+	}
+	add(work+": p50", "%.1f ms", ms(took[n/2]), fmt.Sprintf("least %.1f ms", ms(took[0])), fmt.Sprintf("of %d", n), p50)
+	add("  p99", "%.1f ms", ms(took[(n-1)*99/100]), fmt.Sprintf("most %.1f ms", ms(took[n-1])), "", p99)
 }

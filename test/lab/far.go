@@ -13,14 +13,36 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// wireQueue is how many frames are under way in one direction at most; what is
-// more is lost, as on any wire.
-const wireQueue = 4096
+const (
+	// wireQueue is how many frames are under way in one direction at most; what is
+	// more is lost, as on any wire.
+	wireQueue = 32 << 10
+	// wireBuffer is how long a frame waits at most before a narrow wire; what would
+	// wait longer is lost.
+	wireBuffer = 50 * time.Millisecond
+)
+
+// Wire is what a host's wire to the bridge is like, in each direction.
+type Wire struct {
+	RTT  time.Duration // each frame takes half of it
+	Loss float64       // the share of frames that lose their way
+	Rate int64         // bits per second, as Ethernet counts them; 0 is no limit
+}
+
+// frameOverhead is what Ethernet adds to a frame on the wire: preamble, checksum
+// and gap.
+const frameOverhead = 24
 
 // Far moves a host to the end of a long wire, before its node starts: every
-// frame takes half of rtt, and loses its way with the given probability. (This
-// kernel has no netem: two TAP devices and this process are the wire.)
+// frame takes half of rtt, and loses its way with the given probability.
 func (h *Host) Far(rtt time.Duration, loss float64) {
+	h.lab.T.Helper()
+	h.Wired(Wire{RTT: rtt, Loss: loss})
+}
+
+// Wired gives a host a wire of its own to the bridge, before its node starts. (This
+// kernel has no netem: two TAP devices and this process are the wire.)
+func (h *Host) Wired(wire Wire) {
 	l := h.lab
 	l.T.Helper()
 	l.ports++
@@ -33,9 +55,9 @@ func (h *Host) Far(rtt time.Duration, loss float64) {
 	l.Must("ip", "-n", h.NS, "route", "add", "default", "dev", "eth0")
 	var wg sync.WaitGroup
 	seed := uint64(l.id)
-	l.T.Logf("%s is %v away, %.1f %% of frames are lost, seed %d", h.Name, rtt, 100*loss, seed)
+	l.T.Logf("%s is %v away, %.1f %% of frames are lost, seed %d", h.Name, wire.RTT, 100*wire.Loss, seed)
 	for i, w := range [][2]*os.File{{near, far}, {far, near}} {
-		carry(&wg, w[0], w[1], rtt/2, loss, rand.New(rand.NewPCG(seed, uint64(i))))
+		carry(&wg, w[0], w[1], wire, rand.New(rand.NewPCG(seed, uint64(i))))
 	}
 	l.T.Cleanup(func() {
 		_, _ = near.Close(), far.Close() // nobody is left to use the wire
@@ -49,21 +71,27 @@ type frame struct {
 }
 
 // carry moves frames one way until from is closed.
-func carry(wg *sync.WaitGroup, from, to *os.File, delay time.Duration, loss float64, dice *rand.Rand) {
+func carry(wg *sync.WaitGroup, from, to *os.File, w Wire, dice *rand.Rand) {
 	under := make(chan frame, wireQueue)
 	wg.Go(func() {
 		defer close(under)
+		var free time.Time // when the wire has sent what it was given
 		buf := make([]byte, 64<<10)
 		for {
 			n, err := from.Read(buf)
 			if err != nil {
 				return
 			}
-			if dice.Float64() < loss {
+			now := time.Now()
+			if free.Before(now) {
+				free = now
+			}
+			if dice.Float64() < w.Loss || free.Sub(now) > wireBuffer {
 				continue
 			}
+			free = free.Add(w.sends(n))
 			select {
-			case under <- frame{time.Now().Add(delay), append([]byte(nil), buf[:n]...)}:
+			case under <- frame{free.Add(w.RTT / 2), append([]byte(nil), buf[:n]...)}:
 			default:
 			}
 		}
@@ -74,6 +102,14 @@ func carry(wg *sync.WaitGroup, from, to *os.File, delay time.Duration, loss floa
 			_, _ = to.Write(f.data) // an interface that is down takes none
 		}
 	})
+}
+
+// sends is how long the wire is busy with a frame of n bytes.
+func (w Wire) sends(n int) time.Duration {
+	if w.Rate == 0 {
+		return 0
+	}
+	return time.Duration(int64(n+frameOverhead) * 8 * int64(time.Second) / w.Rate)
 }
 
 // tap makes a TAP device in a network namespace.
