@@ -31,17 +31,17 @@ func NewClock() *Clock { return new(Clock) }
 
 // Now is later than everything that this clock handed out or observed, and never before the wall clock.
 func (c *Clock) Now() HLC {
-	wall := HLCOf(time.Now())
+	now := HLCOf(wall())
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.last = max(wall, c.last+1)
+	c.last = max(now, c.last+1)
 	return c.last
 }
 
 // Observe makes later times later than h, unless h is more than an hour ahead of the wall clock: such a time is passed
 // over, and causality, which is in ctx, decides without it.
 func (c *Clock) Observe(h HLC) {
-	if h > HLCOf(time.Now().Add(hlcLead)) {
+	if h > HLCOf(wall().Add(hlcLead)) {
 		return
 	}
 	c.mu.Lock()

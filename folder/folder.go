@@ -163,7 +163,7 @@ func (f *Folder) Root() string { return f.path }
 
 // SyncAll returns when all that was written below the root so far is on the disk. ErrUnsupported where the system has no
 // such thing.
-func (f *Folder) SyncAll() error { return f.fs.Sync("sync all", "") }
+func (f *Folder) SyncAll() error { return f.fs.Sync("dry", "") }
 
 // Device gives the file system that the root lies on, as of Open.
 func (f *Folder) Device() uint64 { return f.dev }

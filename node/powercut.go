@@ -44,7 +44,7 @@ func (r *replica) loadWet(cut bool) error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.wet = wet{newest: dry, dry: dry, cut: cut && ok}
+	r.wet = wet{newest: dry, dry: dry, cut: cut}
 	return nil
 }
 
@@ -92,15 +92,17 @@ func (r *replica) dry() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.wet.dry = max(r.wet.dry, to)
+	r.log.Debug("all changes have reached the disk", "pool", r.name(), "to", to)
 	return nil
 }
 
-// cutOff reports whether a power cut may have taken a change that the index
-// knows.
+// cutOff reports whether a power cut may have taken a change that was made here
+// and that the index knows. (What came from others was on the disk first.)
 func (r *replica) cutOff(h store.Have) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.wet.cut && h.Stat.CTime > r.wet.dry
+	r.wet.newest = max(r.wet.newest, h.Stat.CTime)
+	return r.wet.cut && h.Stat.CTime > r.wet.dry && (h.Known.CDot.Writer.Node == r.self || h.Known.MDot.Writer.Node == r.self)
 }
 
 // damaged reports whether what was seen at a path is what a power cut left of
@@ -131,6 +133,9 @@ func (r *replica) healed() {
 	r.mu.Lock()
 	harm := r.wet.harm
 	r.wet.cut, r.wet.harm = false, 0
+	if r.wet.newest > r.wet.dry {
+		r.wetNow.poke()
+	}
 	r.mu.Unlock()
 	if harm > 0 {
 		r.notice("power_cut", "power failed before all that was saved here had reached the disk: "+strconv.Itoa(harm)+

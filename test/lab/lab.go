@@ -5,6 +5,7 @@
 package lab
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -37,6 +38,7 @@ type Host struct {
 	Name      string
 	NS, IP    string
 	Home, Dir string
+	Program   string   // other than the one under test, "" for that
 	Env       []string // of every command of the program
 	Args      []string // of every Up
 	Wrap      []string // put before every command of the program, such as unshare with its arguments
@@ -130,6 +132,7 @@ func (h *Host) Command(name string, args ...string) *exec.Cmd {
 	}
 	if name == Program {
 		enter = append(enter, h.Wrap...)
+		name = cmp.Or(h.Program, Program)
 	}
 	cmd := exec.Command("nsenter", append(append(enter, name), args...)...)
 	cmd.Env = append(os.Environ(), append(h.Env, "MEERKAT_HOME="+h.Home, "NO_COLOR=1")...)

@@ -41,14 +41,31 @@ func Build() (clean func(), err error) {
 	}
 	clean = func() { _ = os.RemoveAll(dir) }
 	Program = filepath.Join(dir, "meerkat")
-	args := []string{"build", "-o", Program}
+	if err := build(Program, ""); err != nil {
+		clean()
+		return nil, err
+	}
+	return clean, nil
+}
+
+// Tagged builds the program with a build tag for the hosts of one test, and returns its path.
+func (l *Lab) Tagged(tag string) string {
+	l.T.Helper()
+	path := filepath.Join(l.Dir, "meerkat-"+tag)
+	if err := build(path, tag); err != nil {
+		l.T.Fatal(err)
+	}
+	return path
+}
+
+func build(path, tag string) error {
+	args := []string{"build", "-o", path, "-tags", tag}
 	if os.Getenv("MEERKAT_E2E_RACE") != "" {
 		args = append(args, "-race")
 	}
-	build := exec.Command("go", append(args, "github.com/bwaklog/meerkat/cmd/meerkat")...)
-	if out, err := build.CombinedOutput(); err != nil {
-		clean()
-		return nil, errors.Join(fmt.Errorf("build the program: %w", err), errors.New(string(out)))
+	cmd := exec.Command("go", append(args, "github.com/bwaklog/meerkat/cmd/meerkat")...)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return errors.Join(fmt.Errorf("build the program: %w", err), errors.New(string(out)))
 	}
-	return clean, nil
+	return nil
 }
