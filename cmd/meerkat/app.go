@@ -82,8 +82,7 @@ func (a *app) anywhere(ctx context.Context, f func(control.Backend) error) error
 // backend finds who holds the home. A node that is starting (or another
 // command) has the lock but no socket yet, so both are tried for a while.
 func (a *app) backend(ctx context.Context) (control.Backend, func() error, error) {
-	const patience, pause = 5 * time.Second, 50 * time.Millisecond
-	for until := time.Now().Add(patience); ; {
+	for until := time.Now().Add(lockPatience); ; {
 		c := control.NewClient(a.home)
 		if c.Running(ctx) {
 			return c, func() error { return nil }, nil
@@ -98,7 +97,7 @@ func (a *app) backend(ctx context.Context) (control.Backend, func() error, error
 		select {
 		case <-ctx.Done():
 			return nil, nil, ctx.Err()
-		case <-time.After(pause):
+		case <-time.After(lockPoll):
 		}
 	}
 }

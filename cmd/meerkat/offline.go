@@ -4,14 +4,34 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/bwaklog/meerkat/control"
 	"github.com/bwaklog/meerkat/node"
 )
 
+// How long a home that another process has is waited for, and how often it is tried.
+const lockPatience, lockPoll = 5 * time.Second, 50 * time.Millisecond
+
 // openHome opens the home for this process alone; flags are settings by their keys.
 func (a *app) openHome(flags map[string][]string) (*node.Home, error) {
 	return node.OpenHome(node.HomeConfig{Dir: a.home, Flags: flags, Env: a.env, Fatal: a.lastWords})
+}
+
+// claimHome is openHome for a node that is to run. Another command may have the home for a moment; another node has it for
+// good.
+func (a *app) claimHome(ctx context.Context, flags map[string][]string) (*node.Home, error) {
+	for until := time.Now().Add(lockPatience); ; {
+		h, err := a.openHome(flags)
+		if !isLocked(err) || time.Now().After(until) || control.NewClient(a.home).Running(ctx) {
+			return h, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(lockPoll):
+		}
+	}
 }
 
 func isLocked(err error) bool {

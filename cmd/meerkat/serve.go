@@ -31,7 +31,7 @@ type wish struct{ dir, ticket, file string }
 
 // up runs the node on its home until ctx ends.
 func (a *app) up(ctx context.Context, flags map[string][]string, w wish) error {
-	home, err := a.openHome(flags)
+	home, err := a.claimHome(ctx, flags)
 	if err != nil {
 		return err
 	}
