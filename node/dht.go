@@ -18,15 +18,15 @@ import (
 
 const (
 	// dhtPrefix keeps our private DHT apart from every other one.
-	dhtPrefix    = "/meerkat"
-	dhtTick      = time.Second
-	findWait     = 20 * time.Second
-	findFirst    = 5 * time.Second
-	findMost     = 5 * time.Minute
-	tellEvery    = 2 * time.Hour // providers are kept for a day or two
-	tellRetry    = 30 * time.Second
-	lookEvery    = time.Minute
-	maxProviders = 64
+	dhtPrefix = "/meerkat"
+	dhtTick   = time.Second
+	findWait  = 20 * time.Second
+	findFirst = 5 * time.Second
+	findMost  = 5 * time.Minute
+	tellEvery = 2 * time.Hour // providers are kept for a day or two
+	tellRetry = 30 * time.Second
+	lookEvery = time.Minute
+	lookDays  = 7 // that a clock may be wrong by
 )
 
 // rendezvous is the DHT key under which the members of a pool meet on one day.
@@ -54,7 +54,8 @@ type finder struct {
 
 	mu    sync.Mutex
 	tries map[string]*try
-	size  int // of the routing table
+	table []peer.ID // the routing table
+	looks int       // for those under a pool's keys
 }
 
 func (f *finder) kind() string {
@@ -64,11 +65,15 @@ func (f *finder) kind() string {
 	return "private"
 }
 
-// Size is how many nodes of the DHT this one knows.
-func (f *finder) Size() int {
+// Known are the nodes of the DHT in this one's routing table. A nil finder
+// knows none.
+func (f *finder) Known() []peer.ID {
+	if f == nil {
+		return nil
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.size
+	return f.table
 }
 
 // Run looks until ctx ends.
@@ -82,11 +87,11 @@ func (f *finder) Run(ctx context.Context, found func(peer.AddrInfo)) error {
 		return fmt.Errorf("dht: %w", err)
 	}
 	for sleep(ctx, dhtTick) {
-		size := d.RoutingTable().Size()
+		table := d.RoutingTable().ListPeers()
 		f.mu.Lock()
-		f.size = size
+		f.table = table
 		f.mu.Unlock()
-		if size == 0 {
+		if len(table) == 0 {
 			continue // nobody to ask yet
 		}
 		f.turn(ctx, d, found)
@@ -159,6 +164,9 @@ func (f *finder) fails(key string) int {
 func (f *finder) find(ctx context.Context, d *dht.IpfsDHT, p peer.ID, found func(peer.AddrInfo)) {
 	ctx, cancel := context.WithTimeout(ctx, findWait)
 	defer cancel()
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	wg.Go(func() { f.entries().locate(ctx, p, found) })
 	key := "id " + string(p)
 	info, err := d.FindPeer(ctx, p)
 	f.later(key, min(findFirst<<min(f.fails(key), 10), findMost))
@@ -176,6 +184,7 @@ func (f *finder) tell(ctx context.Context, d *dht.IpfsDHT, secret [32]byte) {
 	wait := tellRetry
 	key, err := rendezvous(secret, time.Now())
 	if err == nil {
+		f.entries().tell(ctx, key)
 		err = d.Provide(ctx, key, true)
 	}
 	if err != nil {
@@ -186,22 +195,47 @@ func (f *finder) tell(ctx context.Context, d *dht.IpfsDHT, secret [32]byte) {
 	f.later("tell "+string(secret[:]), wait)
 }
 
-// look asks who is under the pool's keys of today and of the days around it,
-// since clocks differ.
+// look asks who is under the pool's keys of today and of days around it, since
+// clocks differ. Of what comes only the addresses of those who are missed count:
+// anybody can put himself under a key that he has seen asked for.
 func (f *finder) look(ctx context.Context, d *dht.IpfsDHT, secret [32]byte, found func(peer.AddrInfo)) {
 	ctx, cancel := context.WithTimeout(ctx, findWait)
 	defer cancel()
 	defer f.later("look "+string(secret[:]), lookEvery)
-	for _, days := range []int{0, -1, 1} {
+	missed := map[peer.ID]bool{}
+	for _, p := range f.missed() {
+		missed[p] = true
+	}
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	for _, days := range f.days() {
 		key, err := rendezvous(secret, time.Now().AddDate(0, 0, days))
 		if err != nil {
 			f.log.Warn("rendezvous key", "err", err)
 			return
 		}
-		for p := range d.FindProvidersAsync(ctx, key, maxProviders) {
-			found(p)
+		take := func(p peer.AddrInfo) {
+			if missed[p.ID] {
+				found(p)
+			}
 		}
+		wg.Go(func() { f.entries().under(ctx, key, take) })
+		wg.Go(func() {
+			for p := range d.FindProvidersAsync(ctx, key, 0) {
+				take(p)
+			}
+		})
 	}
+}
+
+// days are those whose keys are looked under this time: today, yesterday and
+// tomorrow, and a pair of the days around them.
+func (f *finder) days() []int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	more := 2 + f.looks%(lookDays-1)
+	f.looks++
+	return []int{0, -1, 1, -more, more}
 }
 
 // newFinder makes the node's finder, or nil where the DHT is off.

@@ -5,6 +5,7 @@ import (
 	crand "crypto/rand"
 	"errors"
 	"maps"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"time"
@@ -30,6 +31,7 @@ const (
 	seenLately = 15 * time.Minute
 	seenToday  = 24 * time.Hour
 	maxKnown   = 24 // addresses of one node
+	maxOwn     = 16 // of them as it named them itself
 )
 
 // fixedKey begins the key of the dial of an address that names nobody.
@@ -92,18 +94,28 @@ func (l *links) reachable(p peer.ID) bool {
 	if len(l.host.Peerstore().Addrs(p)) > 0 {
 		return true
 	}
-	l.learn(peer.AddrInfo{ID: p, Addrs: l.recall(p)})
+	l.remind(p)
 	return len(l.host.Peerstore().Addrs(p)) > 0
 }
 
-// learn keeps addresses that somebody named for a node, the newest of them: who
-// names very many keeps this one from reaching any.
+// remind adds where p last said that it is to what others say.
+func (l *links) remind(p peer.ID) {
+	own := l.recall(p)
+	l.host.Peerstore().AddAddrs(p, own[:min(len(own), maxOwn)], hintTTL)
+}
+
+// learn keeps addresses that somebody named for a node. Where there are too many
+// the old ones go, and of the new ones chance decides, beside those that the
+// node named itself: who names very many keeps this one from reaching any.
 func (l *links) learn(p peer.AddrInfo) {
-	book := l.host.Peerstore()
-	if !l.online(p.ID) && len(book.Addrs(p.ID))+len(p.Addrs) > maxKnown {
+	book, addrs := l.host.Peerstore(), slices.Clone(p.Addrs)
+	if !l.online(p.ID) && len(book.Addrs(p.ID))+len(addrs) > maxKnown {
 		book.ClearAddrs(p.ID)
+		rand.Shuffle(len(addrs), func(i, j int) { addrs[i], addrs[j] = addrs[j], addrs[i] })
+		own := l.recall(p.ID)
+		addrs = append(slices.Clone(own[:min(len(own), maxOwn)]), addrs...)
 	}
-	book.AddAddrs(p.ID, p.Addrs[:min(len(p.Addrs), maxKnown)], hintTTL)
+	book.AddAddrs(p.ID, addrs[:min(len(addrs), maxKnown)], hintTTL)
 }
 
 // turn says since when the dial of p is due, if it is.
@@ -176,6 +188,7 @@ func (l *links) dial(ctx context.Context, p peer.ID) {
 	if s, ok := l.host.Network().(*swarm.Swarm); ok {
 		s.Backoff().Clear(p) // the back-off is ours
 	}
+	l.remind(p)
 	err := l.host.Connect(ctx, peer.AddrInfo{ID: p})
 	if err != nil && ctx.Err() == nil {
 		l.log.Debug("dial", "peer", p, "err", err)

@@ -3,6 +3,7 @@ package node
 import (
 	"errors"
 	"log/slog"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -130,19 +131,66 @@ func TestNetcheckNamesAddressesThatAnswerNothing(t *testing.T) {
 	}
 }
 
-// Strangers under ever new names are not remembered for ever; members are.
+// Strangers under ever new names are not remembered for ever, the last of them
+// for longest; members are.
 func TestStrangersAreForgotten(t *testing.T) {
-	member := someID(t)
+	member, useful := someID(t), someID(t)
 	l := quietLinks(t, nil, member)
-	l.seen[member], l.tries[member] = time.Now(), &try{}
+	l.useful = func() []peer.ID { return []peer.ID{useful} }
 	fixed := fixedKey + peer.ID("/ip4/127.0.0.1/tcp/2")
 	l.tries[fixed] = &try{}
-	for i := range 3 * maxRemembered {
-		p := peer.ID("stranger " + strconv.Itoa(i))
-		l.seen[p], l.tries[p] = time.Now(), &try{}
+	came := []peer.ID{member, useful}
+	for range 3 * maxRemembered {
+		came = append(came, someID(t))
+	}
+	for i, p := range came {
+		l.learn(peer.AddrInfo{ID: p, Addrs: []ma.Multiaddr{mustAddr(t, "/ip4/127.0.0.1/tcp/1")}})
+		l.seen[p], l.tries[p] = time.Now().Add(time.Duration(i)*time.Second), &try{}
 	}
 	l.forget()
-	if len(l.seen) != 1 || len(l.tries) != 2 || l.tries[fixed] == nil || l.seen[member].IsZero() {
-		t.Errorf("%d and %d are remembered, want the member and the fixed address alone", len(l.seen), len(l.tries))
+	want := append([]peer.ID{member, useful}, came[len(came)-maxRemembered:]...)
+	for what, got := range map[string][]peer.ID{
+		"seen": slices.Collect(maps.Keys(l.seen)), "their addresses": l.host.Peerstore().PeersWithAddrs(),
+	} {
+		if slices.Sort(got); !slices.Equal(got, slices.Sorted(slices.Values(want))) {
+			t.Errorf("%s: %d are remembered, want the member, the useful one and the last %d", what, len(got), maxRemembered)
+		}
+	}
+	if len(l.tries) != 3 || l.tries[fixed] == nil {
+		t.Errorf("%d dials are remembered, want those of the member, the useful one and the fixed address", len(l.tries))
+	}
+}
+
+// A crowd of strangers does not cost a member its connection.
+func TestMembersAreSpared(t *testing.T) {
+	member, other := someID(t), someID(t)
+	wanted := []peer.ID{member}
+	l := quietLinks(t, nil)
+	l.want = func() []peer.ID { return wanted }
+	for _, step := range []struct {
+		wanted        []peer.ID
+		member, other bool
+	}{{[]peer.ID{member}, true, false}, {[]peer.ID{other, member}, true, true}, {[]peer.ID{other}, false, true}} {
+		wanted = step.wanted
+		l.guard()
+		cm := l.host.ConnManager()
+		if a, b := cm.IsProtected(member, ""), cm.IsProtected(other, ""); a != step.member || b != step.other {
+			t.Errorf("with %d members: spared %v and %v, want %v and %v", len(wanted), a, b, step.member, step.other)
+		}
+	}
+}
+
+// However many lies are told of where a member is, what it said itself is tried.
+func TestLiesDoNotHideWhereAMemberIs(t *testing.T) {
+	member, truth := someID(t), mustAddr(t, "/ip4/192.0.2.1/tcp/1")
+	l := quietLinks(t, nil, member)
+	l.recall = func(peer.ID) []ma.Multiaddr { return []ma.Multiaddr{truth} }
+	for i := range 100 {
+		lie := mustAddr(t, "/ip4/127.0.0.1/tcp/"+strconv.Itoa(i+1))
+		l.learn(peer.AddrInfo{ID: member, Addrs: []ma.Multiaddr{lie}})
+	}
+	l.remind(member)
+	if got := l.host.Peerstore().Addrs(member); !slices.ContainsFunc(got, truth.Equal) || len(got) > maxKnown+1 {
+		t.Errorf("%d addresses are known, want at most %d and the true one among them", len(got), maxKnown+1)
 	}
 }

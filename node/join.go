@@ -16,6 +16,7 @@ import (
 const (
 	joinRetry   = 2 * time.Second
 	joinAskWait = 15 * time.Second
+	maxMet      = 256 // nodes that discovery met, remembered while a join is pending
 )
 
 // joiner carries out the joins that are pending: it asks whoever may admit,
@@ -142,7 +143,13 @@ func (j *joiner) Found(p peer.AddrInfo) {
 	j.mu.Lock()
 	waiting := len(j.jobs) > 0
 	fresh := waiting && !j.found[p.ID]
-	if fresh && len(j.found) < 256 {
+	if fresh {
+		for old := range j.found { // any: who names very many keeps nobody out
+			if len(j.found) < maxMet {
+				break
+			}
+			delete(j.found, old)
+		}
 		j.found[p.ID] = true
 	}
 	j.mu.Unlock()

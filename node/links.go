@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"maps"
 	"math/rand/v2"
-	"slices"
 	"sync"
 	"time"
 
@@ -20,15 +18,14 @@ import (
 )
 
 const (
-	dialTimeout   = 12 * time.Second
-	linkTick      = 500 * time.Millisecond
-	hintTTL       = time.Hour
-	maxDials      = 8  // at once
-	maxChecks     = 16 // links that are looked at, at once
-	maxRemembered = 4096
-	higherIDWait  = 700 * time.Millisecond
-	askWithin     = queryWait + time.Second/2 // of the start, whoever is on the LAN has answered
-	meetWithin    = 6 * time.Second           // …and members are met or found to be away: a dial that nobody answers takes five
+	dialTimeout  = 12 * time.Second
+	linkTick     = 500 * time.Millisecond
+	hintTTL      = time.Hour
+	maxDials     = 8  // at once
+	maxChecks    = 16 // links that are looked at, at once
+	higherIDWait = 700 * time.Millisecond
+	askWithin    = queryWait + time.Second/2 // of the start, whoever is on the LAN has answered
+	meetWithin   = 6 * time.Second           // …and members are met or found to be away: a dial that nobody answers takes five
 )
 
 // links keeps this node connected to the nodes it wants to talk to, with one
@@ -44,6 +41,7 @@ type links struct {
 	explain  func(peer.ID, Link) Link       // adds why a link is not direct
 	relink   func(context.Context, peer.ID) // a link of several to a peer went down
 	recall   func(peer.ID) []ma.Multiaddr   // where a peer last said that it is
+	useful   func() []peer.ID               // strangers to be remembered: who is to be joined, or in the DHT's table
 	fixed    []ma.Multiaddr                 // dialled always, whoever answers there
 
 	poke  nudge
@@ -62,6 +60,8 @@ type links struct {
 
 	doubted map[peer.ID]bool // came by a second link: are the others alive?
 	shifted map[peer.ID]bool // lost one link of several
+
+	guarded map[peer.ID]bool // whom the connection manager spares; of Run alone
 }
 
 // try is the dialling state of one peer.
@@ -78,7 +78,8 @@ func newLinks(h host.Host, log *slog.Logger, fixed []ma.Multiaddr, want func() [
 		tries: map[peer.ID]*try{}, seen: map[peer.ID]time.Time{}, known: map[string]peer.ID{},
 		measured: map[peer.ID]time.Time{}, probed: map[peer.ID]time.Time{}, pulse: func() event.Hash { return event.Hash{} }, doubted: map[peer.ID]bool{}, shifted: map[peer.ID]bool{},
 		relink: func(context.Context, peer.ID) {}, explain: func(_ peer.ID, k Link) Link { return k },
-		recall: func(peer.ID) []ma.Multiaddr { return nil },
+		recall: func(peer.ID) []ma.Multiaddr { return nil }, useful: func() []peer.ID { return nil },
+		guarded: map[peer.ID]bool{},
 	}
 }
 
@@ -97,6 +98,7 @@ func (l *links) Run(ctx context.Context) error {
 		l.measureDue(ctx, g)
 		l.probeDue(ctx, g)
 		l.trim()
+		l.guard()
 		l.forget()
 		l.each(ctx, g, &l.doubted, l.doubt)
 		l.each(ctx, g, &l.shifted, l.relink)
@@ -224,32 +226,6 @@ func (l *links) courtesy(p peer.ID) time.Duration {
 		d += higherIDWait
 	}
 	return d
-}
-
-// forget drops what is remembered of strangers that have gone, once they are
-// many: those who want to harm come under new names each time.
-func (l *links) forget() {
-	l.mu.Lock()
-	many := len(l.seen)+len(l.tries)+len(l.known) > maxRemembered
-	l.mu.Unlock()
-	if !many {
-		return
-	}
-	keep := map[peer.ID]bool{}
-	for _, p := range slices.Concat(l.want(), l.fixedPeers(), l.host.Network().Peers()) {
-		keep[p] = true
-	}
-	gone := func(p peer.ID) bool { return !keep[p] }
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	maps.DeleteFunc(l.seen, func(p peer.ID, _ time.Time) bool { return gone(p) })
-	maps.DeleteFunc(l.measured, func(p peer.ID, _ time.Time) bool { return gone(p) })
-	maps.DeleteFunc(l.tries, func(p peer.ID, t *try) bool { return gone(p) && !t.dialing && !isFixedKey(p) })
-	for p := range l.probed {
-		if gone(p) {
-			delete(l.probed, p)
-		}
-	}
 }
 
 // jitter spreads d over 50 to 150 %.

@@ -48,12 +48,14 @@ func (n *Node) newSurroundings() *surroundings {
 	out := newOutlook(n.host, n.log, n.takenForPublic())
 	n.links.reunions = newReunions(n.log, n.all)
 	n.links.relink, n.links.explain, n.links.pulse, n.links.recall = n.relinked, n.explain, n.pulse, n.lastAddrs
+	find := n.newFinder()
+	n.links.useful = func() []peer.ID { return append(n.joiner.targets(), find.Known()...) }
 	return &surroundings{
 		out:    out,
 		desk:   newRelayDesk(n.host, n.log, n.relayMode, n.fellow, n.carried),
 		berths: newBerths(n.host, n.log, out.Public, n.fellow),
 		punch:  newPuncher(n.host, out, n.log, n.wanted),
-		find:   n.newFinder(),
+		find:   find,
 		found:  n.found,
 		meet:   n.links.reunions,
 	}

@@ -59,7 +59,7 @@ func (n *Node) Netcheck(context.Context) (NetInfo, error) {
 	}
 	slices.SortFunc(i.Relays, func(a, b RelayInfo) int { return strings.Compare(a.ID, b.ID) })
 	if f := n.nat.find; f != nil {
-		i.DHT, i.DHTPeers = f.kind(), f.Size()
+		i.DHT, i.DHTPeers = f.kind(), len(f.Known())
 	}
 	i.Unanswered = n.links.unanswered()
 	i.Advice = i.advise(n.port())

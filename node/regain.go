@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"sync"
 	"time"
@@ -65,7 +66,7 @@ func (g *regain) drop(id event.PoolID) {
 func (g *regain) found(p peer.ID) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if len(g.pools) > 0 && len(g.met) < 256 {
+	if len(g.pools) > 0 && len(g.met) < maxMet {
 		g.met[p] = true
 		g.poke.poke()
 	}
@@ -116,6 +117,7 @@ func (g *regain) candidates() []peer.ID {
 	all := append(g.n.host.Network().Peers(), g.n.links.fixedPeers()...)
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	maps.DeleteFunc(g.asked, func(_ peer.ID, at time.Time) bool { return time.Since(at) > regainAgain })
 	for id := range g.met {
 		all = append(all, id)
 	}
