@@ -247,6 +247,7 @@ func (r *replica) learn(rep *report) {
 		return
 	}
 	r.keepReport(rep.Node)
+	r.judgeClock(rep)
 	if len(rep.Addrs) > 0 {
 		r.links.Found(peer.AddrInfo{ID: rep.Node, Addrs: rep.Addrs})
 	}

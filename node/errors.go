@@ -73,7 +73,7 @@ var codes = map[string]struct {
 	"bad_terms":         {exitUsage, "--expires is a duration such as 24h, --uses at least 1"},
 	"ticket_damaged":    {exitTicket, "copy it again, all of it: it begins with mkt1"},
 	"ticket_version":    {exitTicket, "it was made by a newer meerkat: install that one here too"},
-	"ticket_expired":    {exitTicket, "ask for a new one: meerkat invite"},
+	"ticket_expired":    {exitTicket, "ask for a new one: meerkat invite; if this one is new, look at the clocks of both machines"},
 	"ticket_used":       {exitTicket, "ask for a new one: meerkat invite"},
 	"ticket_revoked":    {exitTicket, "ask for a new one: meerkat invite"},
 	"ticket_foreign":    {exitTicket, "ask an admin of the pool for a new one"},

@@ -19,14 +19,15 @@ type reportBook struct {
 	arr map[peer.ID]time.Time // when it arrived here, by this node's clock
 }
 
-// add keeps r if it is newer than the one known; it owns raw from then on.
+// add keeps r if it is newer than the one known, or if that one was signed by a
+// clock that ran ahead and may be right by now. It owns raw from then on.
 func (b *reportBook) add(r *report, raw []byte) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.by == nil {
 		b.by, b.raw, b.arr = map[peer.ID]*report{}, map[peer.ID][]byte{}, map[peer.ID]time.Time{}
 	}
-	if old := b.by[r.Node]; old != nil && old.Time >= r.Time {
+	if old := b.by[r.Node]; old != nil && old.Time >= r.Time && (old.Time == r.Time || time.Until(old.Time.Time()) < skewMost) {
 		return false
 	}
 	b.by[r.Node], b.raw[r.Node], b.arr[r.Node] = r, append([]byte(nil), raw...), time.Now()
