@@ -117,8 +117,13 @@ func (h *Home) SignLeave(_ context.Context, name string) (HomePool, error) {
 }
 
 // Forget takes a pool out of config, state and the folder's marker, in this
-// order; its files stay. Nothing of the pool may be running.
-func (h *Home) Forget(p HomePool) error {
+// order; its files stay. Nothing of the pool may be running. Where no member
+// was told that this node has left, it will be, when a node runs here.
+func (h *Home) Forget(p HomePool, told bool) error {
+	var untold *parting
+	if !told {
+		untold = h.parting(p.ID)
+	}
 	err := h.edit(func(c *configFile) (*configFile, error) { return c.withoutPool(p.ID) })
 	if err != nil {
 		return err
@@ -126,15 +131,20 @@ func (h *Home) Forget(p HomePool) error {
 	if err := h.db.Drop(p.ID); err != nil {
 		return stateTrouble(h.StateDir(), err)
 	}
+	if untold != nil {
+		if err := h.part(p.ID, untold); err != nil {
+			return err
+		}
+	}
 	return unmark(p)
 }
 
-// Leave is SignLeave and Forget, where no node runs: the other members learn
-// nothing of it but that this node stays away, so an admin should remove it.
+// Leave is SignLeave and Forget, where no node runs: the other members learn of
+// it when one does.
 func (h *Home) Leave(ctx context.Context, name string) error {
 	p, err := h.SignLeave(ctx, name)
 	if err != nil {
 		return err
 	}
-	return h.Forget(p)
+	return h.Forget(p, false)
 }

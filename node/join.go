@@ -345,6 +345,7 @@ func (j *joiner) enter(job *joinJob, recs []pool.Record) (PoolInfo, error) {
 		return j.n.admitHeir(job.PendingJoin, ro)
 	}
 	_, again := j.n.home.left(ro.ID())
+	j.n.unretire(ro.ID()) // it may have left, and nobody may know yet
 	info, err := j.n.home.EnterPool(ro, job.Dir)
 	if err != nil {
 		return PoolInfo{}, err

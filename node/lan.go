@@ -44,7 +44,7 @@ func (n *Node) lanSought() map[string]string {
 
 // missed names the members that this node has no link to; "": none.
 func (r *replica) missed() string {
-	if r.amOut() {
+	if !r.seeks() {
 		return ""
 	}
 	var out []string

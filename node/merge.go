@@ -35,7 +35,8 @@ func (h *heirs) Run(ctx context.Context) error {
 	for {
 		open := h.followAll(ctx)
 		var again <-chan time.Time
-		if h.retire() || open {
+		retired, untold := h.retire(), h.tellPartings()
+		if retired || untold || open {
 			again = time.After(heirsAgain)
 		}
 		select {

@@ -97,7 +97,7 @@ type Node struct {
 
 	mu       sync.Mutex
 	replicas map[event.PoolID]*running
-	retired  map[event.PoolID]*replica // pools that were merged into others, kept for members who do not know yet
+	retired  map[event.PoolID]*replica // pools that were merged into others, or left, kept for members who do not know yet
 	group    *errgroup.Group
 	ctx      context.Context // of the replicas; nil until Run
 }
@@ -268,7 +268,7 @@ func (n *Node) all() []*replica {
 }
 
 // known are the replicas, and the pools that live on here only for members who
-// have not heard that they were merged.
+// have not heard that they were merged, or that this node has left.
 func (n *Node) known() []*replica {
 	out := n.all()
 	n.mu.Lock()
@@ -284,7 +284,7 @@ func (n *Node) wanted() []peer.ID {
 	seen := map[peer.ID]bool{n.self: true}
 	var out []peer.ID
 	for _, r := range n.known() {
-		if r.amOut() {
+		if !r.seeks() {
 			continue
 		}
 		for _, m := range r.st.Roster().Members() {

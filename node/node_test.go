@@ -26,6 +26,7 @@ type running struct {
 	home *node.Home
 	n    *node.Node
 	dir  string
+	at   string // where it listens
 	end  context.CancelFunc
 	gone chan struct{} // closed when Run has returned err
 	err  error
@@ -40,7 +41,18 @@ func newRunning(t *testing.T, name string) *running {
 // start returns once the node serves.
 func (r *running) start() {
 	r.t.Helper()
-	n, err := node.New(node.Config{Home: r.home, Listen: []string{"/ip4/127.0.0.1/tcp/0"}, MDNS: "off", DHT: "off", Relay: "off"})
+	r.startAt("/ip4/127.0.0.1/tcp/0")
+}
+
+// startAgain is start at the address where the node was before.
+func (r *running) startAgain() {
+	r.t.Helper()
+	r.startAt(r.at)
+}
+
+func (r *running) startAt(listen string) {
+	r.t.Helper()
+	n, err := node.New(node.Config{Home: r.home, Listen: []string{listen}, MDNS: "off", DHT: "off", Relay: "off"})
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -57,6 +69,7 @@ func (r *running) start() {
 	case <-gone:
 		r.t.Fatalf("run: %v", r.err)
 	}
+	r.at, _, _ = strings.Cut(n.Addrs()[0], "/p2p/")
 }
 
 // stop ends the node in order, within the five seconds that it may take.

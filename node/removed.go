@@ -19,6 +19,12 @@ func (r *replica) amOut() bool {
 	return out
 }
 
+// seeks reports whether this node wants links to the pool's members: not when
+// it was removed, but when it has left and they may not know.
+func (r *replica) seeks() bool {
+	return !r.amOut() || r.path == "" && !leftAt(r.st.Roster(), r.self).IsZero()
+}
+
 // Refused hears from the feed that a member does not speak with this node.
 func (r *replica) Refused(p peer.ID, err error) {
 	if !errors.Is(err, pubsub.ErrRemoved) {

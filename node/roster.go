@@ -2,9 +2,13 @@ package node
 
 import (
 	"context"
+	"errors"
 	"slices"
+	"sync/atomic"
 
 	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/bwaklog/meerkat/pubsub"
 )
 
 // told makes a running pool act on a record that the home has just signed.
@@ -132,26 +136,34 @@ func (n *Node) PoolLeave(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
+	told := false
 	if r := n.find(p.ID); r != nil {
-		n.tellAll(ctx, r)
+		told = n.tellAll(ctx, r)
 	}
 	n.leave(p.ID)
 	n.unretire(p.ID)
 	n.regain.drop(p.ID)
-	return n.home.Forget(p)
+	err = n.home.Forget(p, told)
+	n.heirs.poke.poke()
+	return err
 }
 
 // tellAll repairs with every member online, so that they learn of what was
-// just signed before this node is gone.
-func (n *Node) tellAll(ctx context.Context, r *replica) {
+// just signed before this node is gone. It reports whether one did.
+func (n *Node) tellAll(ctx context.Context, r *replica) bool {
 	ctx, cancel := context.WithTimeout(ctx, stopWithin)
 	defer cancel()
+	var told atomic.Bool
 	_ = inParallel(ctx, maxDials, r.onlineMembers(), func(ctx context.Context, p peer.ID) error {
-		if err := n.feed.Repair(ctx, r.id, p); err != nil {
+		err := n.feed.Repair(ctx, r.id, p)
+		if err == nil || errors.Is(err, pubsub.ErrRemoved) {
+			told.Store(true)
+		} else {
 			n.log.Debug("farewell", "peer", p, "err", err)
 		}
 		return nil // whoever was not reached learns it from the others
 	})
+	return told.Load()
 }
 
 // PoolRename gives a pool another name for all members.

@@ -118,7 +118,7 @@ func (a *app) poolLeaveCmd() *cobra.Command {
 			}
 			a.say("left %s; its files stay in %s", clean(p.Name), clean(p.Path))
 			if _, off := b.(offline); off && p.Path != "" {
-				a.say("no node runs here, so the other members were not told: an admin there takes this one out with: meerkat peer rm %s", clean(a.ownName(ctx, b)))
+				a.say("no node runs here, so the other members learn of it when one does: \"meerkat up\"; or an admin there takes this one out with: meerkat peer rm %s", clean(a.ownName(ctx, b)))
 			}
 			return nil
 		})
