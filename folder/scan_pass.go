@@ -15,7 +15,8 @@ import (
 const (
 	emitMax   = 512
 	emitEvery = 100 * time.Millisecond
-	queued    = 1024 // files that wait for hashing, and findings that wait for emit
+	queued    = 1024 // files that wait for hashing
+	found     = 4096 // findings that wait for emit: while it makes some durable, the next are looked for
 )
 
 // pass is one walk: walkers read directories and compare, hashers read files, one collector emits.
@@ -34,7 +35,7 @@ type pass struct {
 func (s *scan) pass(ctx context.Context, dirty []Dirty) error {
 	g, ctx := errgroup.WithContext(ctx)
 	p := &pass{
-		scan: s, ctx: ctx, dirs: newQueue(), jobs: make(chan job, queued), out: make(chan Seen, queued),
+		scan: s, ctx: ctx, dirs: newQueue(), jobs: make(chan job, queued), out: make(chan Seen, found),
 		whole: map[event.Path]bool{}, sound: map[event.Path]bool{}, twins: map[Stat]Known{},
 	}
 	if err := p.findTwins(dirty); err != nil {

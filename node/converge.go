@@ -151,13 +151,18 @@ func (r *replica) workOff(ctx context.Context, b *blockade) (all, left int, err 
 		did := 0
 		left = 0
 		for after := event.Path(""); ; {
+			n, err := r.bringNews(ctx)
+			did += n
+			if err != nil {
+				return all + did, left, err
+			}
 			needs := r.st.Needs(after, roundMost)
 			if len(needs) == 0 {
 				break
 			}
 			after = needs[len(needs)-1].Path
 			r.applies.begin("planning", 0)
-			n, waits, err := r.round(ctx, needs, func(n store.Need) bool {
+			n, waits, err := r.round(ctx, needs, quickLane, func(n store.Need) bool {
 				return n.Reason == "" || retry && b.picks(n.Path)
 			})
 			did, left = did+n, left+waits
@@ -173,8 +178,9 @@ func (r *replica) workOff(ctx context.Context, b *blockade) (all, left int, err 
 }
 
 // round plans the needs that are to be tried together and carries them out; it
-// returns how many were done and how many wait.
-func (r *replica) round(ctx context.Context, needs []store.Need, try func(store.Need) bool) (did, waits int, err error) {
+// returns how many were done and how many wait. beside is the lane of what has
+// to be fetched while much is on its way.
+func (r *replica) round(ctx context.Context, needs []store.Need, beside laneKind, try func(store.Need) bool) (did, waits int, err error) {
 	var o order
 	for _, n := range needs {
 		if n.Reason == reasonIgnored || n.Reason == reasonHeld && r.holdBursts() || n.Reason == reasonLocal && !r.mayWrite() {
@@ -196,7 +202,7 @@ func (r *replica) round(ctx context.Context, needs []store.Need, try func(store.
 	if err != nil {
 		return n, waits, err
 	}
-	m, err := r.fetchAll(ctx, append(fetch, lacking...), o.views)
+	m, err := r.fetchAll(ctx, append(fetch, lacking...), o.views, beside)
 	return n + m, waits + len(ready) + len(fetch) - n - m, err
 }
 

@@ -29,10 +29,10 @@ const (
 )
 
 // flights are the fetches under way. Each author has one for all that there
-// is to fetch and, while that goes on, a quick one for a little of what is
-// newest. So content which does not come, or comes a byte at a time, keeps
-// nobody else's waiting, and what was just saved does not wait behind what is
-// large. The zero value is ready.
+// is to fetch and, while that goes on, one for a little of the newest that
+// waits, and one for a little of what is news. So content which does not come,
+// or comes a byte at a time, keeps nobody else's waiting, and what was just
+// saved does not wait behind what is much. The zero value is ready.
 type flights struct {
 	mu    sync.Mutex
 	by    map[lane]bool
@@ -41,11 +41,19 @@ type flights struct {
 	all   sync.WaitGroup
 }
 
-// lane is one of the two ways that an author's content comes.
+// lane is one of the ways that an author's content comes.
 type lane struct {
 	author peer.ID
-	quick  bool
+	kind   laneKind
 }
+
+type laneKind byte
+
+const (
+	wholeLane laneKind = iota // all that there is
+	quickLane                 // beside that, a little of what waits
+	freshLane                 // beside both, a little of what is news
+)
 
 // flight is one fetch under way.
 type flight struct {
@@ -53,13 +61,14 @@ type flight struct {
 	steps []folder.Step
 }
 
-// begin claims what of an author's steps can be fetched now; nil is nothing.
-func (f *flights) begin(p peer.ID, steps []folder.Step, views map[event.Path]event.View) *flight {
+// begin claims what of an author's steps can be fetched now, on the lane beside
+// where the whole one is taken; nil is nothing.
+func (f *flights) begin(p peer.ID, steps []folder.Step, views map[event.Path]event.View, beside laneKind) *flight {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	l := &flight{lane: lane{author: p}, steps: f.free(steps)}
 	if f.by[l.lane] {
-		l.lane.quick, l.steps = true, latest(l.steps, views)
+		l.lane.kind, l.steps = beside, latest(l.steps, views)
 	}
 	if f.by[l.lane] || len(l.steps) == 0 {
 		return nil
@@ -128,7 +137,7 @@ type landing struct {
 // each author's by itself; it counts those that are done. When something else
 // waits to be done it does not wait for the rest, which goes on meanwhile. What
 // nobody online has is marked and left.
-func (r *replica) fetchAll(ctx context.Context, steps []folder.Step, views map[event.Path]event.View) (int, error) {
+func (r *replica) fetchAll(ctx context.Context, steps []folder.Step, views map[event.Path]event.View, beside laneKind) (int, error) {
 	if len(steps) == 0 {
 		return 0, nil
 	}
@@ -143,8 +152,11 @@ func (r *replica) fetchAll(ctx context.Context, steps []folder.Step, views map[e
 	landed := make(chan landing, len(parts))
 	out := 0
 	for p, part := range parts {
-		l := r.flights.begin(p, part, views)
+		l := r.flights.begin(p, part, views, beside)
 		if l == nil {
+			if beside == freshLane {
+				r.stillNews(part)
+			}
 			continue
 		}
 		out++
@@ -173,7 +185,7 @@ func (r *replica) awaitFlights(ctx context.Context, landed <-chan landing, out i
 				err = l.err
 			}
 		case <-tick.C:
-			if time.Since(start) > flightPatience && len(r.applyNow.c) > 0 && ctx.Err() == nil {
+			if (r.news.some() || time.Since(start) > flightPatience && len(r.applyNow.c) > 0) && ctx.Err() == nil {
 				return done, err
 			}
 		}

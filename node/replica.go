@@ -106,6 +106,7 @@ type replica struct {
 	quota       quota
 	claims      claims
 	flights     flights
+	news        news
 	stubborn    stubborn
 	blame       func(peer.ID, error)
 	rosterNews  func()      // told when the roster changed: the pool may have been merged
