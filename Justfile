@@ -56,8 +56,16 @@ ci:
 release *targets:
     packaging/release {{targets}}
 
-# the .deb in a fresh Debian (as root); a node of another kind under qemu-user
+# what was released, tried (as root): in a fresh Debian, under a real systemd, as a container, as nodes of other kinds
 try-packages:
     packaging/try-deb
+    packaging/try-systemd
+    packaging/try-container
+    packaging/try-qemu dist/meerkat-linux-386
     packaging/try-qemu dist/meerkat-linux-arm64 qemu-aarch64-static
     packaging/try-qemu dist/meerkat-linux-armv7 qemu-arm-static
+    QEMU_CPU=arm1176 packaging/try-qemu dist/meerkat-linux-armv6 qemu-arm-static
+
+# a target built again elsewhere, and compared with dist/
+try-reproducible target="linux/amd64":
+    packaging/try-reproducible {{target}}
