@@ -73,7 +73,7 @@ func (r *replica) readOn(h event.Head, at, from uint64, most int, q logQuery, f 
 	if err != nil {
 		return at, err
 	}
-	to = at
+	to, ro := at, r.st.Roster()
 	for i, raw := range raws {
 		if q.skips(raw) && i < len(raws)-1 {
 			continue // the last of them says how far they went
@@ -83,7 +83,7 @@ func (r *replica) readOn(h event.Head, at, from uint64, most int, q logQuery, f 
 			return to, err
 		}
 		for _, l := range s.Leaves {
-			if l.Raw != nil && l.Dot.Seq > from && q.wants(l) {
+			if l.Raw != nil && l.Dot.Seq > from && q.wants(l) && ro.MayWrite(h.Writer, l.Dot.Seq) == nil {
 				f(l)
 			}
 		}

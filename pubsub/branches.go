@@ -40,13 +40,22 @@ func named(mine, theirs have) []event.Head {
 	return out
 }
 
+// since is from which seq on the side that sent mine names its segments of a forked log: where that parts on either side.
+func since(w event.Writer, mine, theirs have) uint64 {
+	from := mine.parted[w]
+	if other, forked := theirs.parted[w]; forked {
+		from = min(from, other)
+	}
+	return from
+}
+
 // name lists what is here of those logs.
-func (x *exchange) name(hs []event.Head, mine have, nonce [nonceSize]byte) (known, error) {
+func (x *exchange) name(hs []event.Head, mine, theirs have, nonce [nonceSize]byte) (known, error) {
 	var out known
 	left := maxNamed
 	for _, h := range hs {
 		b := branches{writer: h.Writer, upto: math.MaxUint64}
-		ends, err := x.r.log.Ends(h.Writer, mine.parted[h.Writer]-1, left+1)
+		ends, err := x.r.log.Ends(h.Writer, since(h.Writer, mine, theirs)-1, left+1)
 		if err != nil {
 			return nil, fmt.Errorf("list log of %s: %w", h.Writer, err)
 		}
@@ -77,7 +86,7 @@ func (x *exchange) swapKnown(mine, theirs have, nonces [2][nonceSize]byte) (map[
 		if len(say) == 0 {
 			return nil
 		}
-		k, err := x.name(say, mine, nonces[0])
+		k, err := x.name(say, mine, theirs, nonces[0])
 		if err != nil {
 			return err
 		}
@@ -115,7 +124,7 @@ func (b *bundle) stretch(mine, theirs event.Head) (stretch, error) {
 	if mine == theirs {
 		return nothing, nil
 	}
-	if parted, ok := b.theirs.parted[mine.Writer]; ok {
+	if _, forked := b.theirs.parted[mine.Writer]; forked {
 		n, ok := b.named[mine.Writer]
 		if !ok {
 			return nothing, nil // there is no end of forked logs; another time
@@ -124,7 +133,7 @@ func (b *bundle) stretch(mine, theirs event.Head) (stretch, error) {
 		for _, s := range n.named {
 			has[s] = true
 		}
-		return stretch{parted - 1, n.upto, func(h event.Hash) bool { return has[shortEnd(b.nonce, h)] }}, nil
+		return stretch{since(mine.Writer, b.theirs, b.mine) - 1, n.upto, func(h event.Hash) bool { return has[shortEnd(b.nonce, h)] }}, nil
 	}
 	if from, forked := b.x.r.log.Forked(mine.Writer); forked && theirs.Seq > 0 {
 		if ours, err := b.x.r.log.Has(theirs); err != nil || ours {

@@ -9,6 +9,7 @@ import (
 // bundle gathers segments of several writers to batches worth a frame.
 type bundle struct {
 	x      *exchange
+	mine   have // as it was said
 	theirs have
 	named  map[event.Writer]branches // what the other side has of forked logs
 	nonce  [nonceSize]byte           // that it names them under

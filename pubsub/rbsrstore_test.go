@@ -159,6 +159,12 @@ func shelve(t *testing.T, w *world, dir string) (*store.Pool, func()) {
 // forget deletes all that a closed store knows of a path's state, behind its back.
 func forget(t *testing.T, dir, name string) {
 	t.Helper()
+	lose(t, dir, 2, func(k []byte) bool { return bytes.ContainsAny(k[5:6], "tm") && bytes.HasSuffix(k, []byte(name)) })
+}
+
+// lose deletes n rows of the pool from a closed store, behind its back.
+func lose(t *testing.T, dir string, n int, which func(key []byte) bool) {
+	t.Helper()
 	db, err := pebble.Open(dir, &pebble.Options{FormatMajorVersion: pebble.FormatNewest, Logger: silent{}})
 	if err != nil {
 		t.Fatal(err)
@@ -169,15 +175,15 @@ func forget(t *testing.T, dir, name string) {
 	}
 	gone := 0
 	for ok := it.First(); ok; ok = it.Next() {
-		if k := it.Key(); k[0] == 'p' && bytes.ContainsAny(k[5:6], "tm") && bytes.HasSuffix(k, []byte(name)) {
+		if k := it.Key(); k[0] == 'p' && which(k) {
 			gone++
 			if err := db.Delete(bytes.Clone(k), pebble.Sync); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
-	if err := errors.Join(it.Close(), db.Close()); err != nil || gone != 2 {
-		t.Fatalf("deleted %d rows, want one of the tree and one item: %v", gone, err)
+	if err := errors.Join(it.Close(), db.Close()); err != nil || gone != n {
+		t.Fatalf("deleted %d rows, want %d: %v", gone, n, err)
 	}
 }
 

@@ -164,7 +164,7 @@ func (x *exchange) segments(ctx context.Context, nonces [2][nonceSize]byte) erro
 	if err != nil {
 		return err
 	}
-	b := &bundle{x: x, theirs: theirs, named: known, nonce: nonces[1]}
+	b := &bundle{x: x, mine: said, theirs: theirs, named: known, nonce: nonces[1]}
 	got := false
 	err = x.both(func() error { return b.push(mine, raws) }, func() (err error) {
 		got, err = x.pull(ctx)

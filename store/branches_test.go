@@ -146,8 +146,8 @@ func chained(ends []event.Head, segs []event.Segment) bool {
 	}
 }
 
-// TestABranchAloneIsNoFork: once a removal has taken the other branch, what is left is a log like any other.
-func TestABranchAloneIsNoFork(t *testing.T) {
+// TestAForkBehindTheCutIsNone: once a removal has taken what was said twice, what is left is a log like any other.
+func TestAForkBehindTheCutIsNone(t *testing.T) {
 	c := newClan(t, 2)
 	b := c.authors[1]
 	first := b.say(t, one(c, "first", "1"))
@@ -161,7 +161,7 @@ func TestABranchAloneIsNoFork(t *testing.T) {
 		t.Fatalf("Append of the other branch: %v", err)
 	}
 	must[store.Result](t)(q.Append(slices.Concat(first, short)...))
-	cut := event.Vector{b.head.Writer: 3}
+	cut := event.Vector{b.head.Writer: 1}
 	rec, err := c.roster.Remove(c.authors[0].key, b.id, cut, c.now())
 	if err != nil {
 		t.Fatal(err)
@@ -172,7 +172,7 @@ func TestABranchAloneIsNoFork(t *testing.T) {
 	if !slices.Equal(p.Extents(), q.Extents()) || p.Stats() != q.Stats() {
 		t.Errorf("Extents = %v and %v, Stats = %+v and %+v", p.Extents(), q.Extents(), p.Stats(), q.Stats())
 	}
-	if h, _ := p.Head(b.head.Writer); h != short[1].Head() || len(p.Forks()) != 0 {
-		t.Errorf("Head = %v, want that of the branch that is left, %v; Forks = %v", h, short[1].Head(), p.Forks())
+	if h, _ := p.Head(b.head.Writer); h != first[0].Head() || len(p.Forks()) != 0 {
+		t.Errorf("Head = %v, want that of what is left, %v; Forks = %v", h, first[0].Head(), p.Forks())
 	}
 }

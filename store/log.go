@@ -25,6 +25,8 @@ type Result struct {
 // Append takes in segments of any member, in the order given: it is the one door for what others wrote. When it returns
 // they are durable, with all that follows from them. A segment that is here already changes nothing.
 //
+// Of a segment that a cut lies in those events count that the cut covers, and the whole is kept for their proof.
+//
 // One that cannot be taken does not keep the others out; the error then joins, for each such segment, an [ErrGap], an
 // error of [pool.Roster.MayWrite], [ErrForeign], or [ErrNoGenesis]. It also joins an [ErrFork] for each segment that showed a
 // fork: that segment was taken in. Append keeps nothing of segs.
@@ -84,10 +86,15 @@ func (c *change) admissible(s event.Segment) error {
 	case len(s.Leaves) == 0 || s.First == 0:
 		return fmt.Errorf("segment of %s: empty", s.Writer.Node)
 	}
-	if err := c.facts.roster.MayWrite(s.Writer, s.Last()); err != nil {
-		return fmt.Errorf("segment of %s up to %d: %w", s.Writer.Node, s.Last(), err)
+	if err := c.facts.roster.MayWrite(s.Writer, s.First); err != nil {
+		return fmt.Errorf("segment of %s from %d: %w", s.Writer.Node, s.First, err)
 	}
 	return nil
+}
+
+// counts says whether l is here, and the roster lets it count.
+func (c *change) counts(l event.Leaf) bool {
+	return l.Raw != nil && c.facts.roster.MayWrite(l.Dot.Writer, l.Dot.Seq) == nil
 }
 
 // knows says whether s is here, on either branch.
@@ -127,7 +134,7 @@ func (c *change) place(s event.Segment) (branch int, fault, err error) {
 			return nowhere, nil, err
 		}
 	}
-	if s.First > head.Seq+1 && !follows {
+	if s.First > max(head.Seq, c.facts.forks[s.Writer].last)+1 && !follows {
 		return nowhere, ErrGap{Writer: s.Writer, Have: head.Seq}, nil
 	}
 	f := ErrFork{Writer: s.Writer, Seq: s.First, Theirs: slices.Clone(s.Raw), Hole: !follows}
@@ -186,8 +193,8 @@ func (c *change) take(s event.Segment, branch byte, follows bool) error {
 		return err
 	}
 	for _, l := range s.Leaves {
-		if l.Raw == nil {
-			continue // pruned: whoever gave it knew it to be superseded
+		if !c.counts(l) {
+			continue // or pruned: whoever gave it knew it to be superseded
 		}
 		if err := c.fold(l); err != nil {
 			return err

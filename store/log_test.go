@@ -271,6 +271,58 @@ func TestRemovalTakesEffectOnTheTree(t *testing.T) {
 	}
 }
 
+// TestACutWithinASegment: what it covers counts, deletions as well, whichever came first; and all counts again where it turns out that the
+// removal does not hold.
+func TestACutWithinASegment(t *testing.T) {
+	c := newClan(t, 3)
+	admin, b, second := c.authors[0], c.authors[1], c.authors[2]
+	rec, err := c.roster.SetRole(admin.key, second.id, pool.Admin, nil, c.now())
+	c.grow(t, rec, err)
+	before := admin.say(t, one(c, "gone", "1"))
+	p, q := openClan(t, c), openClan(t, c)
+	must[store.Result](t)(p.Append(before...))
+	must[store.Result](t)(q.Append(before...))
+	gone := must[event.View](t)(p.View("gone")).Known()
+	segs := b.say(t, event.Change("gone", gone, event.Value{}, c.now()), one(c, "kept", "1"), one(c, "never came", "1"))
+	must[store.Result](t)(p.Append(segs...))
+	all := p.Stats()
+	cut := event.Vector{b.head.Writer: 2}
+	removal, err := c.roster.Remove(second.key, b.id, cut, c.now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	unseen, err := c.roster.Remove(admin.key, second.id, nil, c.now()) // concurrent, by somebody senior
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, at := range []*store.Pool{p, q} {
+		must[int](t)(at.AddRecords([]pool.Record{removal}))
+	}
+	must[store.Result](t)(q.Append(segs...))
+	for name, at := range map[string]*store.Pool{"before": p, "after": q} {
+		for path, live := range map[event.Path]bool{"gone": false, "kept": true, "never came": false} {
+			if v := must[event.View](t)(at.View(path)); v.Value.Live() != live {
+				t.Errorf("the segment came %s the removal: %s lives: %v, want %v", name, path, v.Value.Live(), live)
+			}
+		}
+	}
+	if p.Stats() != q.Stats() || !slices.Equal(p.Extents(), q.Extents()) {
+		t.Errorf("it depends on what came first: %+v and %+v, %v and %v", p.Stats(), q.Stats(), p.Extents(), q.Extents())
+	}
+	for _, at := range []*store.Pool{p, q} {
+		must[int](t)(at.AddRecords([]pool.Record{unseen}))
+		if at.Roster().Holds(removal.Hash) {
+			t.Fatal("the removal holds: this test shows nothing")
+		}
+		if at.Stats() != all {
+			t.Errorf("after the removal was void: %+v, want %+v", at.Stats(), all)
+		}
+		if faults, err := at.Verify(false); err != nil || len(faults) > 0 {
+			t.Errorf("Verify = %v, %v", faults, err)
+		}
+	}
+}
+
 func TestRosterIsKept(t *testing.T) {
 	c := newClan(t, 3)
 	fs := vfs.NewMem()

@@ -2,7 +2,9 @@ package store
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"maps"
 
 	"github.com/bwaklog/meerkat/event"
 	"github.com/bwaklog/meerkat/pool"
@@ -36,8 +38,8 @@ func (p *Pool) Roster() *pool.Roster { return p.shown.Load().roster }
 // no place in it are left out, see [pool.Roster.Rejected]. Errors: [ErrNoGenesis], and [ErrForeign] when the genesis
 // is another pool's.
 //
-// Where a record takes from a writer what it has signed already (a removal with its cut), those segments leave the log, and
-// what they said leaves the tree. A file that lies here because of them loses its row in the index, so that it is found anew
+// Where a record takes from a writer what it has signed already (a removal with its cut), segments of which nothing counts any
+// more leave the log, and what does not count leaves the tree. A file that lies here because of them loses its row in the index, so that it is found anew
 // and becomes this node's own.
 func (p *Pool) AddRecords(recs []pool.Record) (added int, err error) {
 	err = p.change("add roster records", func(c *change) error {
@@ -51,7 +53,7 @@ func (p *Pool) AddRecords(recs []pool.Record) (added int, err error) {
 		if added, err = c.putRecords(old, r); err != nil || old == nil {
 			return err
 		}
-		return c.void()
+		return c.recount(old)
 	})
 	if err != nil {
 		return 0, err
@@ -105,9 +107,9 @@ func (c *change) putRecords(old, r *pool.Roster) (added int, err error) {
 	return added, nil
 }
 
-// void takes out of the logs what the roster no longer lets count.
-func (c *change) void() error {
-	lost := map[event.Path]bool{}
+// recount takes out of the logs and the tree what the roster no longer lets count, and takes in what it does again.
+func (c *change) recount(old *pool.Roster) error {
+	lost, back := map[event.Path]bool{}, map[event.Path]bool{}
 	last := map[event.Writer]uint64{}
 	for w, h := range c.facts.heads {
 		last[w] = h.Seq
@@ -116,37 +118,40 @@ func (c *change) void() error {
 		last[w] = b.last
 	}
 	for w, seq := range last {
-		if c.facts.roster.MayWrite(w, seq) == nil {
+		if c.facts.roster.MayWrite(w, seq) == nil && old.MayWrite(w, seq) == nil {
 			continue
 		}
-		if err := c.voidLog(w, lost); err != nil {
+		if err := c.recountLog(w, old, lost, back); err != nil {
 			return err
 		}
 	}
 	if err := c.voidExtras(lost); err != nil {
 		return err
 	}
-	if len(lost) == 0 {
-		return nil
-	}
-	return c.refold(lost, true)
+	maps.DeleteFunc(back, func(path event.Path, _ bool) bool { return lost[path] })
+	return errors.Join(c.refold(lost, true), c.refold(back, false))
 }
 
-// voidLog deletes the segments of w that do not count, and adds the paths that they spoke of to lost.
-func (c *change) voidLog(w event.Writer, lost map[event.Path]bool) error {
+// recountLog deletes the segments of w of which no event counts, and adds to lost the paths of events that do not count any more,
+// to back those of events that do again.
+func (c *change) recountLog(w event.Writer, old *pool.Roster, lost, back map[event.Path]bool) error {
 	n, _ := c.p.writers.number(w)
 	var left []stand
 	err := c.segments(c.p.space.log(n), func(key []byte, s event.Segment) error {
-		if c.facts.roster.MayWrite(w, s.Last()) == nil {
-			left = append(left, stand{event.Place{Head: s.Head(), First: s.First, Prev: s.Prev}, bytes.Clone(key)})
-			return nil
-		}
 		for _, l := range s.Leaves {
-			if l.Raw != nil {
+			switch was, is := old.MayWrite(w, l.Dot.Seq) == nil, c.counts(l); {
+			case l.Raw == nil || was == is:
+			case is:
+				back[l.Event.Path] = true
+			default:
 				lost[l.Event.Path] = true
 			}
 		}
-		return c.b.Delete(key, nil)
+		if c.facts.roster.MayWrite(w, s.First) != nil {
+			return c.b.Delete(key, nil)
+		}
+		left = append(left, stand{event.Place{Head: s.Head(), First: s.First, Prev: s.Prev}, bytes.Clone(key)})
+		return nil
 	})
 	if err != nil {
 		return err
@@ -168,13 +173,13 @@ func (c *change) segments(prefix []byte, f func(key []byte, s event.Segment) err
 // refold computes the states of the paths anew, from all events that count. With void, files that lie here because of some that
 // do not count any more lose their rows.
 func (c *change) refold(paths map[event.Path]bool, void bool) error {
+	if len(paths) == 0 {
+		return nil
+	}
 	states := make(map[event.Path]event.State, len(paths))
 	err := c.segments(c.p.space.table(nil, tabLog), func(_ []byte, s event.Segment) error {
-		if c.facts.roster.MayWrite(s.Writer, s.Last()) != nil {
-			return nil
-		}
 		for _, l := range s.Leaves {
-			if l.Raw != nil && paths[l.Event.Path] {
+			if paths[l.Event.Path] && c.counts(l) {
 				states[l.Event.Path], _ = states[l.Event.Path].Add(l)
 			}
 		}
