@@ -9,7 +9,7 @@ import (
 // else notices.
 func TestO_BY_5_Bomb(t *testing.T) {
 	s := besiege(t)
-	s.attack("bomb", s.talk)
+	s.attack("bomb", twice, s.talk)
 	s.accused(s.a, s.b)
 	for _, h := range s.honest() {
 		if st := h.Status().Pools[0]; len(st.Problems) > 200 {
@@ -20,19 +20,21 @@ func TestO_BY_5_Bomb(t *testing.T) {
 	s.contained()
 }
 
-// A member that says more than anybody can hear is heard no more.
+// A member that says more than anybody can hear is heard no more, and once it
+// is removed all is as if it had never been there.
 func TestFlood(t *testing.T) {
 	s := besiege(t)
-	s.attack("flood", s.talk)
+	s.attack("flood", twice, s.talk)
 	s.accused(s.a, s.b)
 	s.contained()
+	s.expel()
 }
 
 // One that breaks no rule, but makes each of its events cost as much as it can,
 // is put off.
 func TestSiblings(t *testing.T) {
 	s := besiege(t)
-	s.attack("siblings", s.talk)
+	s.attack("siblings", twice, s.talk)
 	s.accused(s.a, s.b)
 	s.expel()
 }
