@@ -38,7 +38,7 @@ soak visits="10000":
 
 # a thousand seeded histories of whole nodes in fake time
 sim-nightly seeds="1000":
-    MEERKAT_SIM_SEEDS={{seeds}} go test -count=1 -timeout 4h -run '^TestSim$' ./test/sim
+    MEERKAT_SIM_SEEDS={{seeds}} go test -count=1 -timeout 4h -run '^TestSim' ./test/sim
 
 # every fuzz target for a while
 fuzz time="20s":

@@ -43,6 +43,27 @@ func TestSim(t *testing.T) {
 	}
 }
 
+// TestSimPeople is TestSim where members are taken out and come back. MEERKAT_SIM_SEED and MEERKAT_SIM_FIRST are as there; it plays one
+// history where that plays five.
+func TestSimPeople(t *testing.T) {
+	first, n := uint64(1), uint64(few)
+	for name, at := range map[string]*uint64{"MEERKAT_SIM_SEED": &first, "MEERKAT_SIM_FIRST": &first, "MEERKAT_SIM_SEEDS": &n} {
+		if s := os.Getenv(name); s != "" {
+			*at = number(t, s)
+		}
+	}
+	if n = (n + 4) / 5; os.Getenv("MEERKAT_SIM_SEED") != "" {
+		n = 1
+	}
+	for seed := first; seed < first+n; seed++ {
+		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
+			p := plan(t, seed)
+			p.Machines, p.Faults.People, p.Faults.Losses, p.Faults.Disks, p.Faults.Late = 3+int(seed%3), true, false, false, false
+			live(t, p, "TestSimPeople")
+		})
+	}
+}
+
 func number(t *testing.T, s string) uint64 {
 	t.Helper()
 	n, err := strconv.ParseUint(s, 10, 64)
@@ -53,17 +74,24 @@ func number(t *testing.T, s string) uint64 {
 }
 
 // play runs one history. What happened is told where it fails, or with -v.
-func play(t *testing.T, seed uint64) {
-	base := t.TempDir()
+func play(t *testing.T, seed uint64) { live(t, plan(t, seed), "TestSim") }
+
+// plan is what a seed's history is made of.
+func plan(t *testing.T, seed uint64) sim.Plan {
 	p := sim.Plan{Seed: seed, Machines: 2 + int(seed%4), Steps: 60, Log: logger(t), Say: t.Logf}
 	on := func(kind string) bool { return os.Getenv("MEERKAT_SIM_WITHOUT_"+kind) == "" }
 	p.Faults = sim.Faults{
 		Network: on("NETWORK"), Stops: on("STOPS"), Crashes: on("CRASHES"), Midway: on("MIDWAY"), Late: on("LATE"), Losses: on("LOSSES"),
 		Early: on("EARLY") && seed%2 == 0, Disks: on("DISKS") && seed%5 == 4,
 	}
+	return p
+}
+
+func live(t *testing.T, p sim.Plan, name string) {
+	base := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		if err := sim.Live(p, base); err != nil {
-			t.Errorf("seed %d: %v\nagain: MEERKAT_SIM_SEED=%d go test ./test/sim -run TestSim -v", seed, err, seed)
+			t.Errorf("seed %d: %v\nagain: MEERKAT_SIM_SEED=%d go test ./test/sim -run '^%s$' -v", p.Seed, err, p.Seed, name)
 		}
 	})
 }

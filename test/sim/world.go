@@ -22,6 +22,7 @@ type Faults struct {
 	Losses  bool // a state's disk is lost in a power cut
 	Late    bool // members join later, with files of their own
 	Disks   bool // calls fail with EIO or ENOSPC; the state is backed up, and put back after a power cut
+	People  bool // there are two admins, who take members out and let them in again
 	Early   bool // tombstones are collected when they are a minute old, and members that were silent for two are not waited for
 }
 
@@ -41,10 +42,12 @@ type World struct {
 	dice     *rand.Rand
 	net      *Network
 	machines []*Machine
-	in       map[*Machine]bool // members
+	in       map[*Machine]bool // those that joined
+	out      map[*Machine]bool // those that were taken out once
 	model    *Model
 	person   *Person
 	more     *rand.Rand // decides about what Faults.Disks adds, so that all else stays as it is without
+	folk     *rand.Rand // likewise of Faults.People
 	ticket   string
 	began    time.Time
 }
@@ -66,9 +69,9 @@ func Live(p Plan, base string) error {
 
 func newWorld(p Plan, base string) *World {
 	dice := func(n uint64) *rand.Rand { return rand.New(rand.NewPCG(p.Seed, n)) }
-	w := &World{plan: p, dice: dice(0), net: NewNetwork(dice(1)), in: map[*Machine]bool{}, model: NewModel(), began: time.Now()}
+	w := &World{plan: p, dice: dice(0), net: NewNetwork(dice(1)), in: map[*Machine]bool{}, out: map[*Machine]bool{}, model: NewModel(), began: time.Now()}
 	w.person = NewPerson(dice(2), w.model)
-	w.more = dice(3)
+	w.more, w.folk = dice(3), dice(4)
 	w.person.Say = w.say
 	for i := range p.Machines {
 		w.machines = append(w.machines, NewMachine(i, base, w.net, p.Log))
@@ -132,6 +135,9 @@ func (w *World) found() error {
 			return err
 		}
 	}
+	if w.plan.Faults.People {
+		return first.Node().PeerRole(ctx, "", w.machines[1].Name, "admin")
+	}
 	return nil
 }
 
@@ -188,6 +194,9 @@ func (w *World) step() error {
 	}
 	if f.Disks {
 		err = errors.Join(err, w.disks(w.machines[w.more.IntN(len(w.machines))]))
+	}
+	if f.People {
+		err = errors.Join(err, w.people())
 	}
 	if err != nil {
 		return err
@@ -366,6 +375,10 @@ func (w *World) heal() error {
 				return err
 			}
 		}
+	}
+	if w.plan.Faults.People {
+		time.Sleep(calm) // for all to learn of all removals
+		return w.reunite()
 	}
 	return nil
 }
