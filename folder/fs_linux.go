@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -284,7 +285,15 @@ func (o *osFS) Attr(_ Label, path string, v Attr) error {
 }
 
 func times(mtime int64) []unix.Timespec {
-	return []unix.Timespec{{Nsec: unix.UTIME_OMIT}, unix.NsecToTimespec(mtime)}
+	return []unix.Timespec{{Nsec: unix.UTIME_OMIT}, timespecOf(mtime)}
+}
+
+func timespecOf(ns int64) unix.Timespec {
+	ts, err := unix.TimeToTimespec(time.Unix(splitTime(ns)))
+	if err != nil { // beyond what the kernel takes on a 32-bit machine
+		return unix.NsecToTimespec(ns)
+	}
+	return ts
 }
 
 // chmodAt changes a mode without following a link; kernels before 6.6 need the detour over a path-only descriptor.

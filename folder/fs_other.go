@@ -200,7 +200,7 @@ func setAttr(r *os.Root, p string, a Attr) error {
 		}
 	}
 	if a.SetMTime {
-		return r.Chtimes(p, time.Time{}, time.Unix(0, a.MTime))
+		return r.Chtimes(p, time.Time{}, time.Unix(splitTime(a.MTime)))
 	}
 	return nil
 }

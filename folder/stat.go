@@ -13,6 +13,23 @@ type Stat struct {
 	Mode         uint32 // st_mode as Unix has it: type and 12 bits; other platforms form it
 }
 
+// earliest is the first time, in seconds, that Linux file systems of the usual kinds can hold: in December 1901. Times in ns
+// wrap around in 64 bits in 2262; what would lie before earliest lies after that, up to 2486.
+const earliest = -1 << 31
+
+// splitTime gives the seconds and nanoseconds of a time as Stat has it.
+func splitTime(ns int64) (sec, nsec int64) {
+	const second = 1_000_000_000
+	if ns < earliest*second {
+		return int64(uint64(ns) / second), int64(uint64(ns) % second)
+	}
+	sec, nsec = ns/second, ns%second
+	if nsec < 0 {
+		sec, nsec = sec-1, nsec+second
+	}
+	return sec, nsec
+}
+
 // Type and permission bits of Stat.Mode.
 const (
 	modeType = 0o170000
