@@ -165,6 +165,16 @@ func (f *Folder) Root() string { return f.path }
 // such thing.
 func (f *Folder) SyncAll() error { return f.fs.Sync("dry", "") }
 
+// Names is how many names the file at p has. ErrUnsupported where the system does not tell.
+func (f *Folder) Names(p event.Path) (uint64, error) {
+	h, err := f.fs.Open("names", string(p), ReadOnly)
+	if err != nil {
+		return 0, err
+	}
+	n, err := h.Links()
+	return n, errors.Join(err, h.Close())
+}
+
 // Device gives the file system that the root lies on, as of Open.
 func (f *Folder) Device() uint64 { return f.dev }
 

@@ -105,6 +105,7 @@ func (r *replica) judge(s folder.Seen, at store.Sight) (change, bool, error) {
 	case known && now.Alike(view.Value):
 		c.have.Known = knownOf(view)
 	case known:
+		r.noteKin(s, have)
 		r.draft(&c, have.Known, now)
 	default:
 		return r.merge(c, now, view)

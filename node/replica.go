@@ -48,6 +48,7 @@ type replica struct {
 	before    uint64
 	exclusive bool
 	past      *ancestors // nil until a scan needs it
+	kin       kin        // to be looked for when the scan is over
 	surveyed  bool       // this state has seen the whole folder, so that what it finds now is new
 	stray     error      // why the index does not say what was done to the folder: nothing is published or applied any more
 

@@ -66,6 +66,9 @@ func (r *replica) scanTurn(ctx context.Context) error {
 	if err == nil && all {
 		err = r.survey()
 	}
+	if err == nil {
+		err = r.lookAtKin()
+	}
 	if err != nil {
 		r.giveBack(dirty, all, waiting)
 		return err

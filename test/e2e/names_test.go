@@ -106,12 +106,20 @@ func TestO_TY_2_SpecialFiles(t *testing.T) {
 func TestO_TY_3_HardLinks(t *testing.T) {
 	l, a, b := two(t)
 	a.Put("one", "same")
+	a.OK(os.MkdirAll(a.Path("d"), 0o755))
 	a.OK(os.Link(a.Path("one"), a.Path("two")))
+	a.OK(os.Link(a.Path("one"), a.Path("d/three")))
+	l.Equal(a, b)
+	a.Put("two", "changed in place: all names show it")
+	l.Equal(a, b)
+	b.Want("d/three", "changed in place: all names show it")
+	a.OK(os.Chmod(a.Path("d/three"), 0o600))
 	l.Equal(a, b)
 	a.Write("two", "changed")
 	l.Equal(a, b)
-	b.Want("one", "same")
+	b.Want("one", "changed in place: all names show it")
 	b.Want("two", "changed")
+	a.WantConflicts(0)
 }
 
 func TestO_TY_4_Unreadable(t *testing.T) {
