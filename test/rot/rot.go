@@ -63,7 +63,7 @@ func reindex(db *store.DB, id event.PoolID, f *folder.Folder, p event.Path) erro
 }
 
 // State deletes all rows by which the node's state knows what the pool has at a path, behind the store's back: logs, and so
-// heads, stay as they are.
+// heads, stay as they are. The path's last name must be its own in the pool: that is how rows end.
 func State(home string, p event.Path) error {
 	db, err := pebble.Open(filepath.Join(home, "state"), &pebble.Options{FormatMajorVersion: pebble.FormatNewest, Logger: quiet{}})
 	if err != nil {
@@ -84,7 +84,7 @@ func forget(db *pebble.DB, p event.Path) (gone int, err error) {
 	}
 	defer func() { err = errors.Join(err, it.Close()) }()
 	for ok := it.First(); ok; ok = it.Next() {
-		if k := it.Key(); k[0] == 'p' && (k[5] == 't' || k[5] == 'm') && bytes.HasSuffix(k, []byte(p)) {
+		if k := it.Key(); k[0] == 'p' && (k[5] == 't' || k[5] == 'm') && bytes.HasSuffix(k, []byte(p.Base())) {
 			gone++
 			if err := db.Delete(bytes.Clone(k), pebble.Sync); err != nil {
 				return gone, err
