@@ -121,12 +121,12 @@ func TestNetcheckNamesAddressesThatAnswerNothing(t *testing.T) {
 		t.Errorf("unanswered = %v, want %v", got, want)
 	}
 	for _, reach := range []string{"public", "private"} {
-		advice := NetInfo{Reachability: reach, Multicast: true, Unanswered: got}.advise(DefaultPort)
+		advice := NetInfo{Reachability: reach, Multicast: true, Unanswered: got}.advise(DefaultPort, mapNone)
 		if len(advice) == 0 || !strings.Contains(advice[0], named.String()) {
 			t.Errorf("a %s node is advised %q, want a word on %v", reach, advice, named)
 		}
 	}
-	if advice := (NetInfo{Reachability: "public"}).advise(DefaultPort); len(advice) > 0 {
+	if advice := (NetInfo{Reachability: "public"}).advise(DefaultPort, mapNone); len(advice) > 0 {
 		t.Errorf("advised %q though nothing is wrong", advice)
 	}
 }

@@ -36,8 +36,8 @@ const DefaultPort = 7716
 type hostConfig struct {
 	key     crypto.PrivKey
 	listen  []string
-	public  bool // strangers can reach it: do not ask AutoNAT
-	portMap bool // ask the router to let strangers in
+	public  bool    // strangers can reach it: do not ask AutoNAT
+	mapper  *mapper // asks the router to let strangers in; nil: nobody does
 	gater   connmgr.ConnectionGater
 	fellow  func(peer.ID) bool // a member of some pool; nil: nobody is
 	metrics prometheus.Registerer
@@ -87,8 +87,8 @@ func newHost(c hostConfig) (host.Host, error) {
 	if c.public {
 		opts = append(opts, libp2p.ForceReachabilityPublic())
 	}
-	if c.portMap {
-		opts = append(opts, libp2p.NATPortMap())
+	if c.mapper != nil {
+		opts = append(opts, libp2p.NATManager(c.mapper.of))
 	}
 	h, err := libp2p.New(opts...)
 	if err != nil {

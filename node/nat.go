@@ -31,10 +31,13 @@ type surroundings struct {
 
 // hostConfig derives from the settings how the host listens.
 func (n *Node) hostConfig() hostConfig {
+	if mapsPorts(n.conf.Listen) {
+		n.mapper = newMapper()
+	}
 	return hostConfig{
 		metrics: n.conf.Metrics,
 		key:     n.home.Key(), listen: n.conf.Listen,
-		public: n.takenForPublic(), portMap: mapsPorts(n.conf.Listen), gater: n.conduct, fellow: n.fellow, pest: n.outPest,
+		public: n.takenForPublic(), mapper: n.mapper, gater: n.conduct, fellow: n.fellow, pest: n.outPest,
 	}
 }
 
@@ -132,6 +135,7 @@ func (n *Node) meetAnew(ctx context.Context, addrs []string) {
 	for _, r := range n.all() {
 		r.reportNow.poke()
 	}
+	n.mapper.Moved(addrs)
 }
 
 // relinked repairs with a member that went over from one link to another: what

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	ma "github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
 )
 
@@ -42,10 +41,10 @@ type RelayInfo struct {
 
 // Netcheck says what this network allows, and what would help.
 func (n *Node) Netcheck(context.Context) (NetInfo, error) {
-	out := n.nat.out
+	out, mapped := n.nat.out, n.mapper.outcome(n.host.Network().ListenAddresses())
 	i := NetInfo{
 		Schema: SchemaNet, Reachability: out.Reachability(), NAT: out.NAT(), UDP: n.udp(),
-		IPv6: hasPublicIPv6(), PortMapping: n.portMapped(), Multicast: hasMulticast(),
+		IPv6: hasPublicIPv6(), PortMapping: mapped == mapPublic, Multicast: hasMulticast(),
 		SeenAs: []string{}, Relays: []RelayInfo{}, Advice: []string{}, DHT: "off",
 		Relaying: [...]string{relayNone: "nobody", relayMembers: "members", relayOpen: "everybody"}[n.relayMode()],
 	}
@@ -62,12 +61,12 @@ func (n *Node) Netcheck(context.Context) (NetInfo, error) {
 		i.DHT, i.DHTPeers = f.kind(), len(f.Known())
 	}
 	i.Unanswered = n.links.unanswered()
-	i.Advice = i.advise(n.port())
+	i.Advice = i.advise(n.port(), mapped)
 	return i, nil
 }
 
 // advise derives from the facts what one person could change.
-func (i NetInfo) advise(port int) []string {
+func (i NetInfo) advise(port, mapped int) []string {
 	out := []string{}
 	if len(i.Unanswered) > 0 {
 		out = append(out, "nobody is linked at "+strings.Join(i.Unanswered, ", ")+": check these addresses of --peer and --bootstrap, and whether a node runs there")
@@ -77,6 +76,12 @@ func (i NetInfo) advise(port int) []string {
 	}
 	if i.UDP == "blocked" {
 		out = append(out, "this network drops UDP: let it out, so that QUIC can cross routers")
+	}
+	switch mapped {
+	case mapRefused:
+		out = append(out, fmt.Sprintf("the router was asked to open port %d and did not: allow it there (UPnP, NAT-PMP), or forward the port by hand", port))
+	case mapInside:
+		out = append(out, "the router opened a port, but has no public address itself: there is another router in front of it, often the provider's; forward the port there as well, or ask for a public address")
 	}
 	if i.NAT == natSymmetric {
 		out = append(out, fmt.Sprintf("the router gives every destination another port: forward port %d (TCP and UDP) to this machine, or switch on UPnP", port))
@@ -106,23 +111,6 @@ func (n *Node) udp() string {
 		return "blocked"
 	}
 	return "unknown"
-}
-
-// portMapped reports whether one of this node's public addresses is neither
-// its own nor only where peers saw it.
-func (n *Node) portMapped() bool {
-	own := map[netip.Addr]bool{}
-	for _, s := range localAddrs() {
-		if p, err := netip.ParsePrefix(s); err == nil {
-			own[p.Addr()] = true
-		}
-	}
-	seen := n.nat.out.sightings()
-	return slices.ContainsFunc(n.host.Addrs(), func(a ma.Multiaddr) bool {
-		ap, ok := addrPort(a)
-		return ok && !isRelayed(a) && manet.IsPublicAddr(a) && !own[ap.Addr()] &&
-			!slices.ContainsFunc(seen, func(s sighting) bool { return s.addr.Equal(a) })
-	})
 }
 
 func hasPublicIPv6() bool {

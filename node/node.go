@@ -73,6 +73,7 @@ type Node struct {
 	self    peer.ID
 	log     *slog.Logger
 	clock   *event.Clock
+	mapper  *mapper // nil: routers are not asked for ports
 	diary   *diary
 	pauses  pauses
 	up      *rate.Limiter // of content, over all pools
