@@ -40,7 +40,7 @@ func openMesh(f *Feed) (*mesh, error) {
 	}
 	// Not Run's ctx: topics are left, and that is told, after it has ended.
 	ctx, stop := context.WithCancel(context.Background())
-	ps, err := gossip.NewGossipSub(ctx, f.host, f.gate.options()...)
+	ps, err := gossip.NewGossipSub(ctx, discreet{f.host}, f.gate.options()...)
 	if err != nil {
 		stop()
 		_ = again.Close() // nothing was emitted
