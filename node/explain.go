@@ -21,26 +21,43 @@ func (n *Node) explain(p peer.ID, l Link) Link {
 }
 
 func (n *Node) whyRelayed(p peer.ID, l Link) (why, hint string) {
-	via := ""
+	via, out := "", n.nat.out
 	if r := relayOf(l.Addr); r != "" {
 		via = "through " + n.nameOf(r) + ": "
 	}
-	hint = fmt.Sprintf("forward port %d (TCP and UDP) to one of the two nodes in its router, or switch on UPnP there", n.port())
+	why, hint = relayCause{
+		nat: out.NAT(), udp: n.udp(), seen: len(out.PunchAddrs()) > 0, remapped: out.remapped(),
+		punch: n.nat.punch.Why(p), port: n.port(),
+	}.say()
+	return via + why, hint
+}
+
+// relayCause is what is known of why a link is relayed.
+type relayCause struct {
+	nat, udp       string
+	seen, remapped bool   // at a public address; by another port than the packets left by
+	punch          string // what the newest punch said
+	port           int
+}
+
+// say gives the cause in plain words, and the one change that would help.
+func (c relayCause) say() (why, hint string) {
+	hint = fmt.Sprintf("forward port %d (TCP and UDP) to one of the two nodes in its router, or switch on UPnP there", c.port)
 	switch {
-	case n.nat.out.NAT() == natSymmetric:
-		return via + "the router here gives every destination another port (a symmetric NAT), so no hole can be punched from outside", hint
-	case len(n.nat.out.PunchAddrs()) == 0:
-		return via + "nobody has told this node its public address yet", "wait a moment, or give a public node with --peer"
+	case c.nat == natSymmetric:
+		return "the router here gives every destination another port (a symmetric NAT), so no hole can be punched from outside", hint
+	case !c.seen:
+		return "nobody has told this node its public address yet", "wait a moment, or give a public node with --peer"
+	case c.udp == "blocked":
+		return "this network drops UDP, and over TCP alone no direct link came about", "let UDP out of this network, or " + hint
+	case strings.Contains(c.punch, "any public addresses"), strings.Contains(c.punch, "not supported"):
+		return "the other side does not know its public address yet", "wait a moment"
+	case c.punch != "":
+		return "the routers let no direct link through, though it was tried", hint
+	case c.remapped:
+		return "the router here changes ports, as a symmetric NAT does, and let no direct link through", hint
 	}
-	switch last := n.nat.punch.Why(p); {
-	case strings.Contains(last, "any public addresses"), strings.Contains(last, "not supported"):
-		return via + "the other side does not know its public address yet", "wait a moment"
-	case last != "":
-		return via + "the routers let no direct link through, though it was tried (" + last + ")", hint
-	case n.nat.out.remapped():
-		return via + "the router here changes ports, as a symmetric NAT does, and let no direct link through", hint
-	}
-	return via + "a direct link has not come about yet; it is being tried", hint
+	return "a direct link has not come about yet; it is being tried", hint
 }
 
 func (n *Node) whyAbsent(p peer.ID) (why, hint string) {

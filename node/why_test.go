@@ -35,3 +35,23 @@ func TestExplain(t *testing.T) {
 		}
 	}
 }
+
+func TestRelayedLinkSaysWhatWouldHelp(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		cause    relayCause
+		why, tip string
+	}{
+		{"symmetric", relayCause{nat: natSymmetric, seen: true, port: 7716}, "symmetric NAT", "forward port 7716"},
+		{"not seen yet", relayCause{nat: natUnknown}, "public address yet", "wait"},
+		{"no UDP here", relayCause{nat: natEasy, seen: true, udp: "blocked", punch: "failed to dial: context deadline exceeded"}, "drops UDP", "let UDP out"},
+		{"punched in vain", relayCause{nat: natEasy, seen: true, udp: "works", punch: "failed to dial: context deadline exceeded"}, "it was tried", "forward port"},
+		{"the other side is new", relayCause{nat: natEasy, seen: true, punch: "protocols not supported: [/libp2p/dcutr]"}, "the other side", "wait"},
+		{"under way", relayCause{nat: natEasy, seen: true}, "being tried", "forward port"},
+	} {
+		why, tip := c.cause.say()
+		if !strings.Contains(why, c.why) || !strings.Contains(tip, c.tip) || strings.Contains(why, "deadline") {
+			t.Errorf("%s: %q, hint %q; want %q and %q, and no words of programmers", c.name, why, tip, c.why, c.tip)
+		}
+	}
+}
