@@ -46,9 +46,14 @@ type lan struct {
 	sought func() map[string]string // names to ask for; the value changes with whom they are asked for
 	poll   time.Duration
 
-	served   map[string]*zeroconf.Server
+	told     []ma.Multiaddr // with every name
+	served   map[string]answerer
+	answer   func(name string) (answerer, error) // begins to answer to a name
 	searches map[string]*search
 }
+
+// answerer answers to one name until it is shut down.
+type answerer interface{ Shutdown() }
 
 // search is what has been done to find somebody under a name.
 type search struct {
@@ -59,7 +64,7 @@ type search struct {
 
 // Run shows and seeks until ctx ends.
 func (l *lan) Run(ctx context.Context, found func(peer.AddrInfo)) error {
-	l.served, l.searches = map[string]*zeroconf.Server{}, map[string]*search{}
+	l.served, l.searches, l.answer = map[string]answerer{}, map[string]*search{}, l.register
 	defer l.hide(nil)
 	g := &errgroup.Group{}
 	var addrs []string
@@ -72,6 +77,7 @@ func (l *lan) Run(ctx context.Context, found func(peer.AddrInfo)) error {
 			}
 			addrs = now
 		}
+		l.restate(l.addrs())
 		l.show(l.shown())
 		for _, name := range l.due(l.sought(), time.Now()) {
 			g.Go(func() error { l.query(ctx, name, found); return nil })
@@ -82,6 +88,16 @@ func (l *lan) Run(ctx context.Context, found func(peer.AddrInfo)) error {
 	}
 }
 
+// restate takes all names back where they would be told with other addresses
+// than before: the host learns of an interface a moment after this machine has
+// it.
+func (l *lan) restate(addrs []ma.Multiaddr) {
+	if !slices.EqualFunc(addrs, l.told, ma.Multiaddr.Equal) {
+		l.hide(nil)
+		l.told = addrs
+	}
+}
+
 // show answers to the wanted names, and to no others.
 func (l *lan) show(wanted []string) {
 	l.hide(wanted)
@@ -89,7 +105,7 @@ func (l *lan) show(wanted []string) {
 		if l.served[name] != nil {
 			continue
 		}
-		s, err := l.register(name)
+		s, err := l.answer(name)
 		if err != nil {
 			l.log.Debug("mdns", "err", err)
 			continue // it will be tried again at the next poll: an interface may come
@@ -108,9 +124,9 @@ func (l *lan) hide(keep []string) {
 	}
 }
 
-func (l *lan) register(name string) (*zeroconf.Server, error) {
+func (l *lan) register(name string) (answerer, error) {
 	var ips, txt []string
-	for _, a := range l.addrs() {
+	for _, a := range l.told {
 		if ip, err := manet.ToIP(a); err == nil && !slices.Contains(ips, ip.String()) {
 			ips = append(ips, ip.String())
 		}

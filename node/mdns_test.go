@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	ma "github.com/multiformats/go-multiaddr"
 )
 
 // Nobody is asked while all are there; who is missed is asked for at once, and
@@ -40,6 +42,28 @@ func TestQueriesBackOff(t *testing.T) {
 	asked(2*time.Hour+time.Minute, 2*time.Hour+2*time.Minute, nil)
 	if at := asked(3*time.Hour, 3*time.Hour+mdnsPoll, map[string]string{"pool": "bc"}); len(at) != 1 {
 		t.Error("not asked at once when members were lost again")
+	}
+}
+
+// down is an answerer that notes when it is shut down.
+type down struct{ n *int }
+
+func (d down) Shutdown() { *d.n++ }
+
+// The host learns of a new address a moment after the machine has it: what was
+// told in that moment is not told for ever.
+func TestAnswersFollowTheAddresses(t *testing.T) {
+	var told [][]ma.Multiaddr
+	ended := 0
+	l := &lan{served: map[string]answerer{}}
+	l.answer = func(string) (answerer, error) { told = append(told, l.told); return down{&ended}, nil }
+	loop, far := mustAddr(t, "/ip4/127.0.0.1/tcp/7716"), mustAddr(t, "/ip4/192.168.1.5/tcp/7716")
+	for _, addrs := range [][]ma.Multiaddr{{loop}, {loop}, {far}, {far}} {
+		l.restate(addrs)
+		l.show([]string{"pool"})
+	}
+	if len(told) != 2 || ended != 1 || !told[1][0].Equal(far) {
+		t.Errorf("told %v and ended %d, want each address once and the first one ended", told, ended)
 	}
 }
 
