@@ -41,7 +41,7 @@ func (n *Node) Status(ctx context.Context) (Status, error) {
 	requests := len(n.admit.Requests())
 	for _, r := range n.all() {
 		p := r.status()
-		p.Requests = requests
+		p.Requests, p.LastChange = requests, n.diary.lastChange(p.ID)
 		p.NeedsYou += requests
 		s.Pools = append(s.Pools, p)
 	}

@@ -19,7 +19,11 @@ const (
 	// diarySize is how many happenings a node remembers for `meerkat events`.
 	diarySize  = 4096
 	diaryFlush = time.Second
-	diaryLine  = 64 << 10 // bytes of the longest line that is read back
+
+	fileChanged = "file.changed"
+	fileDeleted = "file.deleted"
+
+	diaryLine = 64 << 10 // bytes of the longest line that is read back
 )
 
 // diary is a bounded list of what happened on this node. It is kept in a file
@@ -182,6 +186,18 @@ func (d *diary) after(cursor uint64) ([]EventInfo, uint64, <-chan struct{}) {
 	defer d.mu.Unlock()
 	i := sort.Search(len(d.nums), func(i int) bool { return d.nums[i] >= cursor })
 	return append([]EventInfo(nil), d.lines[i:]...), max(d.next, cursor), d.wake
+}
+
+// lastChange is when a file of a pool was changed last, as far as is remembered.
+func (d *diary) lastChange(pool string) *time.Time {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for i := len(d.lines) - 1; i >= 0; i-- {
+		if e := d.lines[i]; e.Pool == pool && (e.Type == fileChanged || e.Type == fileDeleted) {
+			return &e.Time
+		}
+	}
+	return nil
 }
 
 // follow gives yield each line behind since, and then those to come.

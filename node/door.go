@@ -208,9 +208,9 @@ func (r *replica) tell(segs []event.Segment) {
 				r.clock.Observe(l.Event.HLC)
 				r.delivered(time.Since(l.Event.HLC.Time()))
 			}
-			kind := "file.changed"
+			kind := fileChanged
 			if !l.Event.Value.Live() {
-				kind = "file.deleted"
+				kind = fileDeleted
 			}
 			r.emit(kind, l.Event.Path, s.Writer.Node, "")
 		}

@@ -307,6 +307,7 @@ func TestEventsTellOfStatesAndMembers(t *testing.T) {
 	a.hears("file.changed ")
 	a.hears("member.online b")
 	a.hears("pool.state in_sync")
+	a.until("the last change is told", func(s node.Status) bool { return s.Pools[0].LastChange != nil })
 	b.stop()
 	a.hears("member.online b", "member.offline b")
 	a.hears("pool.state in_sync", "pool.state offline")

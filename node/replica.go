@@ -93,7 +93,6 @@ type replica struct {
 	applying   bool
 	first      bool // the first scan of this run is done
 	disputes   map[event.Path]dispute
-	lastEdit   time.Time
 	recent     int // events that came in since the last converge
 	partials   map[chunker.ID]*openFile
 	refusedBy  peer.ID

@@ -99,10 +99,6 @@ func (r *replica) status() PoolStatus {
 	if r.index != nil {
 		s.Progress = r.index
 	}
-	if !r.lastEdit.IsZero() {
-		t := r.lastEdit.UTC()
-		s.LastChange = &t
-	}
 	r.mu.Unlock()
 	return s
 }

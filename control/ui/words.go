@@ -6,6 +6,8 @@ import (
 	"html/template"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/dustin/go-humanize"
 
@@ -19,7 +21,7 @@ var words = template.FuncMap{
 	"state": stateWords, "tone": tone, "link": linkWords, "short": short, "percent": percent, "headline": headline,
 	"name": func(path, b64 string) string { return control.Clean(control.RawPath(path, b64)) },
 	"p64":  func(path, b64 string) string { return encodePath(control.RawPath(path, b64)) },
-	"dict": dict, "join": joined, "holds": holdsWords, "action": actionWords,
+	"dict": dict, "join": joined, "holds": holdsWords, "action": actionWords, "deed": deedWords, "sentence": sentence,
 }
 
 // encodePath carries a path, whatever its bytes, in a link or a form.
@@ -179,13 +181,32 @@ func actionWords(action string) string {
 	case "created", "changed", "deleted":
 		return action
 	case "settled":
-		return "settled a conflict about"
+		return "settled a conflict in"
 	case "mode":
 		return "changed the mode of"
 	case "kept":
 		return "was kept"
 	}
 	return control.Clean(action)
+}
+
+// deedWords is actionWords where what it was done to is plain.
+func deedWords(action string) string {
+	words, _ := strings.CutSuffix(actionWords(action), " of")
+	words, _ = strings.CutSuffix(words, " in")
+	return words
+}
+
+// sentence begins with a capital letter, and ends.
+func sentence(s string) string {
+	if s == "" {
+		return ""
+	}
+	r, n := utf8.DecodeRuneInString(s)
+	if s = string(unicode.ToUpper(r)) + s[n:]; !strings.ContainsAny(s[len(s)-1:], ".?!") {
+		s += "."
+	}
+	return s
 }
 
 // dict makes a map of a template's arguments, so that one template can hand
