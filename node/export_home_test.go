@@ -1,8 +1,12 @@
 package node
 
 import (
+	"github.com/libp2p/go-libp2p/core/peer"
+
 	"github.com/bwaklog/meerkat/event"
 	"github.com/bwaklog/meerkat/folder"
+	"github.com/bwaklog/meerkat/pool"
+	"github.com/bwaklog/meerkat/store"
 )
 
 // Reached by the tests of package node_test.
@@ -51,6 +55,14 @@ func Codes() map[string]int {
 
 // RefusalCodes are the codes that one node tells another.
 func RefusalCodes() map[string]string { return refusals }
+
+// AdmitUnseen lets a node into the only pool that has never been there.
+func (h *Home) AdmitUnseen(id peer.ID, name string) error {
+	_, err := h.act("", func(_ *store.Pool, ro *pool.Roster) (pool.Record, error) {
+		return ro.Admit(h.key, id, name, pool.Writer, h.clock.Now())
+	})
+	return err
+}
 
 // SawGone hands the only pool what a scan says that found nothing at name.
 func (n *Node) SawGone(name string) error {

@@ -43,7 +43,25 @@ func (h *Home) Init(_ context.Context, dir, name string) (PoolInfo, error) {
 	if err != nil {
 		return PoolInfo{}, poolTrouble(err)
 	}
-	return h.EnterPool(ro, dir)
+	info, err := h.EnterPool(ro, dir)
+	if err != nil {
+		return PoolInfo{}, err
+	}
+	return info, h.founded(ro.ID())
+}
+
+// founded notes that this state is the pool's: who founds a pool has nobody to
+// compare with, also where the first member comes and goes before anybody could
+// have looked.
+func (h *Home) founded(id event.PoolID) error {
+	st, err := h.db.Pool(id)
+	if err == nil {
+		err = st.Set(mergedKey, []byte{1})
+	}
+	if err != nil {
+		return stateTrouble(h.StateDir(), err)
+	}
+	return nil
 }
 
 // resume finishes an EnterPool that stopped between the folder's marker and the

@@ -335,6 +335,21 @@ func (r *running) hears(want ...string) {
 	}
 }
 
+// A founder need not wait for a member that came and went at once: what it has
+// is the pool.
+func TestAFounderPublishesWithoutItsFirstMember(t *testing.T) {
+	a := newRunning(t, "a")
+	if _, err := a.home.Init(t.Context(), a.dir, "pool"); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.home.AdmitUnseen(newRunning(t, "b").home.ID(), "b"); err != nil { // before the first start, and never seen
+		t.Fatal(err)
+	}
+	a.put("f", "x")
+	a.start()
+	a.sync(a)
+}
+
 func TestANodeIsListedOnce(t *testing.T) {
 	a, b := pair(t)
 	for range 2 { // a second run has another port
