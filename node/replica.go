@@ -66,7 +66,7 @@ type replica struct {
 	closed    bool
 	watcher   *folder.Watcher
 
-	scanNow, applyNow, reportNow, pruneNow, mendNow, fateNow, wetNow nudge
+	scanNow, applyNow, reportNow, pruneNow, mendNow, fateNow, wetNow, glanceNow nudge
 
 	scans, applies pulse        // of the two loops
 	batches        pulses       // of applies, also of flights
@@ -130,7 +130,7 @@ func (n *Node) newReplica(id event.PoolID, dir string, st *store.Pool) *replica 
 		blame: func(p peer.ID, err error) { n.blame(id, p, err) },
 		id:    id, path: dir, self: n.self, key: n.home.Key(), st: st, feed: n.feed, swarm: n.swarm,
 		links: n.links, clock: n.clock, log: n.log, note: n.diary.add, addrs: n.publicAddrs,
-		scanNow: newNudge(), applyNow: newNudge(), reportNow: newNudge(), mendNow: newNudge(), fateNow: newNudge(), pruneNow: newNudge(), wetNow: newNudge(),
+		scanNow: newNudge(), applyNow: newNudge(), reportNow: newNudge(), mendNow: newNudge(), fateNow: newNudge(), pruneNow: newNudge(), wetNow: newNudge(), glanceNow: newNudge(),
 		settings: n.home.Settings, pauses: &n.pauses, opened: make(chan struct{}),
 		dirty: map[event.Path]bool{}, problems: map[event.Path]Problem{},
 		disputes: map[event.Path]dispute{}, partials: map[chunker.ID]*openFile{},
@@ -170,6 +170,7 @@ func (r *replica) loops(ctx context.Context, found evidence) error {
 	g.Go(func() error { return r.guard(ctx) })
 	g.Go(func() error { return r.watch(ctx) })
 	g.Go(func() error { return r.scanLoop(ctx) })
+	g.Go(func() error { return r.glanceLoop(ctx) })
 	g.Go(func() error { return r.convergeLoop(ctx) })
 	g.Go(func() error { return r.reportLoop(ctx) })
 	g.Go(func() error { return r.pruneLoop(ctx) })

@@ -263,6 +263,7 @@ func (r *replica) watched(b folder.Batch) {
 	}
 	r.mu.Unlock()
 	r.scanNow.poke()
+	r.glanceNow.poke()
 }
 
 // markDirty asks for a path to be scanned soon.

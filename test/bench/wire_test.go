@@ -82,6 +82,32 @@ func TestBusy(t *testing.T) {
 	})
 }
 
+// TestSaveDuringScan saves small files while a very large one, which is a hole,
+// is read.
+func TestSaveDuringScan(t *testing.T) {
+	l := lab.New(t, "a", "b")
+	a, b := l.Hosts[0], l.Hosts[1]
+	l.Pool(a, b)
+	a.Write("before", "the folders are equal")
+	l.Equal(a, b)
+	const size = 12 << 30
+	f, err := os.Create(beside(a, "big"))
+	a.OK(err)
+	a.OK(f.Truncate(size))
+	a.OK(f.Close())
+	a.OK(os.Rename(beside(a, "big"), a.Path("big")))
+	time.Sleep(time.Second)
+	var took []time.Duration
+	for i := 0; pool(t, a).Bytes < size; i++ {
+		name, n := fmt.Sprintf("note%d", i), int64(1000+i)
+		start := time.Now()
+		a.OK(os.WriteFile(a.Path(name), lab.Noise(uint64(i), int(n)), 0o644))
+		took = append(took, visible(t, b.Path(name), n, 2*time.Minute).Sub(start))
+		time.Sleep(max(0, time.Second-time.Since(start)))
+	}
+	latency("small file saved while 12 GiB are read", took, bar{}, atMost(1000, "%.0f ms"))
+}
+
 // whileBusy saves a small file on a every second, until b has size bytes as
 // "big", or wants little of what was to come; it says how long each took to
 // arrive.
