@@ -2,16 +2,20 @@ package main
 
 import (
 	"context"
+	"math"
 	"os"
 	"runtime/debug"
 	"runtime/metrics"
 	"time"
+
+	"github.com/pbnjay/memory"
 )
 
 const (
 	// gcPercent lets the heap grow by half before it is collected: it is small, and a byte held for nothing is one that
 	// another program on the machine cannot use.
 	gcPercent = 50
+	memShare  = 3 // one part in so many of the machine's memory is what the runtime tries to stay within
 	trimEvery = 3 * time.Second
 	restBytes = 4 << 20  // allocated between two looks by a node that has nothing to do
 	trimWorth = 24 << 20 // allocated since the last trim that make the next one worth its cost
@@ -22,6 +26,9 @@ const (
 func trim(ctx context.Context) {
 	if _, chosen := os.LookupEnv("GOGC"); !chosen {
 		debug.SetGCPercent(gcPercent)
+	}
+	if _, chosen := os.LookupEnv("GOMEMLIMIT"); !chosen {
+		debug.SetMemoryLimit(memoryLimit(memory.TotalMemory()))
 	}
 	var t thrift
 	tick := time.NewTicker(trimEvery)
@@ -36,6 +43,15 @@ func trim(ctx context.Context) {
 			debug.FreeOSMemory()
 		}
 	}
+}
+
+// memoryLimit is what to stay within on a machine of total bytes: on a small one the heap is collected earlier rather than
+// that something is killed. Where the total is not known there is no limit.
+func memoryLimit(total uint64) int64 {
+	if total == 0 {
+		return math.MaxInt64
+	}
+	return int64(min(total/memShare, math.MaxInt64))
 }
 
 // allocated is how many bytes of heap this process has ever asked for.

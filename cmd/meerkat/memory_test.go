@@ -1,6 +1,9 @@
 package main
 
-import "testing"
+import (
+	"math"
+	"testing"
+)
 
 func TestThriftWaitsForTheEndOfABurst(t *testing.T) {
 	var th thrift
@@ -24,6 +27,14 @@ func TestThriftWaitsForTheEndOfABurst(t *testing.T) {
 		now += s.add
 		if got := th.due(now); got != s.trims {
 			t.Errorf("%s (%d bytes more): trim %v, want %v", s.what, s.add, got, s.trims)
+		}
+	}
+}
+
+func TestMemoryLimitFollowsTheMachine(t *testing.T) {
+	for total, want := range map[uint64]int64{0: math.MaxInt64, 512 << 20: 512 << 20 / 3, math.MaxUint64: math.MaxUint64 / 3} {
+		if got := memoryLimit(total); got != want {
+			t.Errorf("memoryLimit(%d) = %d, want %d", total, got, want)
 		}
 	}
 }
