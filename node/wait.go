@@ -57,6 +57,7 @@ func (n *Node) Wait(ctx context.Context, pool string) error {
 		pause := waitPoll
 		if asked {
 			pause = waitAgain
+			n.links.meet(ctx, n.wanted(), meetMost) // who gave no answer may have come by another link
 		}
 		if !sleep(ctx, pause) {
 			return &Error{
@@ -125,7 +126,7 @@ func (r *replica) ask(ctx context.Context) string {
 			continue
 		}
 		g.Go(func() error {
-			if err := r.feed.Repair(ctx, r.id, m.ID); unanswered(err) && r.links.online(m.ID) {
+			if err := r.feed.Repair(ctx, r.id, m.ID); unanswered(err) {
 				return fmt.Errorf("%s does not answer", m.Name)
 			}
 			return nil
