@@ -26,7 +26,7 @@ const (
 	WhyOtherDevice Why = "other_device" // the root is not the directory that was opened
 	WhyNotDir      Why = "not_a_directory"
 	WhyNotWritable Why = "not_writable"
-	WhyUnusable    Why = "unusable" // it cannot be opened at all
+	WhyUnusable    Why = "unusable" // it, or its marker, cannot be opened at all: nothing is known of it
 	WhyNested      Why = "nested"   // another pool's folder lies above or below
 	WhyTaken       Why = "taken"    // Create: it is a pool's folder already
 )
@@ -122,19 +122,28 @@ func (f *Folder) readMarker() (Marker, error) {
 		return Marker{}, guard(WhyNoMarker, f.path, nil)
 	}
 	if err != nil {
-		return Marker{}, guard(WhyBadMarker, f.path, err)
+		return Marker{}, guard(unread(err), f.path, err)
 	}
 	defer h.Close()
 	b := make([]byte, markerMax)
 	n, err := h.ReadAt(b, 0)
 	if err != nil && !errors.Is(err, io.EOF) {
-		return Marker{}, guard(WhyBadMarker, f.path, err)
+		return Marker{}, guard(unread(err), f.path, err)
 	}
 	m, err := DecodeMarker(b[:n])
 	if err != nil {
 		return Marker{}, guard(WhyBadMarker, f.path, err)
 	}
 	return m, nil
+}
+
+// unread says what it means that a marker which is there cannot be read: trouble of the machine is no damage.
+func unread(err error) Why {
+	switch ProblemFor(markerPath, err).Code {
+	case CodeIO, CodeTooManyFiles, CodeReadOnly, CodeDenied:
+		return WhyUnusable
+	}
+	return WhyBadMarker
 }
 
 // Check makes sure that the folder is still the one that was opened: the same directory at its path, on the same

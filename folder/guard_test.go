@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/bwaklog/meerkat/event"
@@ -85,6 +86,22 @@ func TestOpenAndCheck(t *testing.T) {
 	ensure(t, os.Mkdir(root, 0o755))
 	if err := f.Check(); why(err) != folder.WhyOtherDevice {
 		t.Errorf("another root: %v", err)
+	}
+}
+
+// Where a machine has run out of something, its owner is not sent to look for a damaged file.
+func TestMarkerThatCannotBeReadNow(t *testing.T) {
+	r := newRig(t, nil)
+	for _, err := range []error{syscall.EMFILE, syscall.EIO, syscall.EACCES} {
+		r.fs.arm(func(c call) error {
+			if c.verb == "open" && c.path == ".meerkat/pool" {
+				return err
+			}
+			return nil
+		})
+		if got := r.f.Check(); why(got) != folder.WhyUnusable {
+			t.Errorf("marker that gives %v: %v, want %s", err, got, folder.WhyUnusable)
+		}
 	}
 }
 
