@@ -25,7 +25,7 @@ const (
 	maxChecks    = 16 // links that are looked at, at once
 	higherIDWait = 700 * time.Millisecond
 	askWithin    = queryWait + time.Second/2 // of the start, whoever is on the LAN has answered
-	meetWithin   = 6 * time.Second           // …and members are met or found to be away: a dial that nobody answers takes five
+	meetWithin   = dialTimeout + askWithin   // …and members with an address are met or found to be away
 )
 
 // links keeps this node connected to the nodes it wants to talk to, with one
@@ -170,10 +170,11 @@ func (l *links) online(p peer.ID) bool {
 // that has just started: no dial of it has come to an end yet, or mDNS may
 // still tell where it is now.
 func (l *links) untried(p peer.ID) bool {
+	age, known := time.Since(l.began), l.reachable(p)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	t, age := l.tries[p], time.Since(l.began)
-	return age < askWithin || age < meetWithin && (t == nil || t.fails == 0)
+	t := l.tries[p]
+	return age < askWithin || known && age < meetWithin && (t == nil || t.fails == 0)
 }
 
 // each hands the peers of a set to f, and empties it.
