@@ -375,33 +375,3 @@ func (j *joiner) finish(job *joinJob, info PoolInfo, err error) {
 	}
 	j.n.log.Info("joined", "pool", info.Name, "dir", info.Path)
 }
-
-// Join notes a join and waits until it is decided. When ctx ends first the
-// join stays pending.
-func (n *Node) Join(ctx context.Context, req JoinRequest) (PoolInfo, error) {
-	p, err := n.home.NoteJoin(req)
-	if err != nil {
-		return PoolInfo{}, err
-	}
-	return n.await(ctx, p)
-}
-
-// await has a noted join carried out, and waits until it is decided.
-func (n *Node) await(ctx context.Context, p PendingJoin) (PoolInfo, error) {
-	job, err := n.joiner.add(p)
-	if err != nil {
-		return PoolInfo{}, err
-	}
-	select {
-	case <-job.done:
-		return job.info, job.err
-	case <-ctx.Done():
-		n.joiner.mu.Lock()
-		last := job.last
-		n.joiner.mu.Unlock()
-		return n.joiner.infoOf(job), &Error{
-			Code: "join_pending", Message: "nobody has let this node in yet", Exit: 6, Err: last,
-			Hint: "the join goes on by itself while the node runs",
-		}
-	}
-}
