@@ -12,7 +12,7 @@ import (
 // that has seen all siblings and says the winner. A copy is left out where its path holds, or held, that very content
 // already, so nobody's deletion of a copy is undone. at tells the state of a copy's path, t the time of each event. A
 // path with nothing to resolve needs no events. Nodes that settle one state independently say the same values, so
-// their events merge.
+// their events merge. What was only found stays so.
 //
 // The events belong into one commit, the copies first: the last one lets go of the losers.
 func Settle(p Path, s State, liveKids bool, at func(Path) State, t func() HLC) []Event {
@@ -28,10 +28,16 @@ func Settle(p Path, s State, liveKids bool, at func(Path) State, t func() HLC) [
 	}
 	e := Event{Path: p, Value: v.Value, CDot: v.CDot, MDot: v.MDot, Ctx: s.Covered.Clone(), HLC: t(), Prev: v.Prev}
 	e.WasDir = v.Value.Kind == Tomb && slices.ContainsFunc(s.Live, func(l Leaf) bool { return l.Event.WasDir })
+	e.Found = v.Value.Live() && !v.Implied && s.onlyFound(v.Value)
 	for _, l := range s.Live {
 		e.Ctx = e.Ctx.put(l.Dot)
 	}
 	return append(out, e)
+}
+
+// onlyFound says whether all who say v came upon it: then to say it again is no more than that.
+func (s State) onlyFound(v Value) bool {
+	return !slices.ContainsFunc(s.Live, func(l Leaf) bool { return l.Event.Value.SameContent(v) && !l.Event.Found })
 }
 
 // copyOf drafts the conflict copy of l. Its ctx covers what is covered at the copy's path already and no live event:

@@ -105,6 +105,31 @@ func TestSettlingIsNoEdit(t *testing.T) {
 	}
 }
 
+// A conflict that something found has won is settled by saying that again, and it is still only found: somebody who had seen
+// it may have deleted it, which nobody at hand knows yet.
+func TestSettledFindingIsStillFound(t *testing.T) {
+	a, b, c := newAuthor(1), newAuthor(2), newAuthor(3)
+	old := file("old", 0o644, 1)
+	first := a.say(event.Change("p", event.Known{}, old, 1<<16))
+	gone := a.say(event.Change("p", stateOf(first).View(false).Known(), event.Value{}, 2<<16))
+	other := b.say(event.Change("p", event.Known{}, file("other", 0o644, 2), 3<<16))
+	e := event.Change("p", event.Known{}, old, 4<<16)
+	e.Found = true
+	found := c.say(e)
+	for name, siblings := range map[string][]event.Leaf{"found alone": {found, other}, "made as well": {found, other, c.say(event.Change("p", event.Known{}, old, 5<<16))}} {
+		s := stateOf(siblings...)
+		for _, e := range event.Settle("p", s, false, func(event.Path) event.State { return event.State{} }, func() event.HLC { return 6 << 16 }) {
+			if e.Path == "p" {
+				s, _ = s.Add(b.say(e))
+			}
+		}
+		s, _ = s.Add(gone)
+		if got, want := s.View(false).Value.Live(), len(siblings) > 2; got != want {
+			t.Errorf("%s: the deleted file is back: %v, want %v", name, got, want)
+		}
+	}
+}
+
 // What was left behind counts as seen, so it does not come up again when the path's memory has gone further.
 func TestWhatIsFoundIsSeenByTheNextEdit(t *testing.T) {
 	a, b := newAuthor(1), newAuthor(2)

@@ -176,7 +176,7 @@ func (r *replica) stale(p event.Path, now event.Value, view event.View) (bool, e
 
 func (r *replica) draft(c *change, k event.Known, now event.Value) {
 	e := event.Change(c.seen.Path, k, now, r.clock.Now())
-	e.Found = !r.surveyed && e.Value.Live()
+	e.Found = !r.knowsFolder() && e.Value.Live()
 	c.draft = &e
 }
 

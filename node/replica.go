@@ -49,7 +49,7 @@ type replica struct {
 	exclusive bool
 	past      *ancestors // nil until a scan needs it
 	kin       kin        // to be looked for when the scan is over
-	surveyed  bool       // this state has seen the whole folder, so that what it finds now is new
+	surveyed  uint64     // what surveyKey says; 0: the whole folder has not been seen with this state
 	stray     error      // why the index does not say what was done to the folder: nothing is published or applied any more
 
 	stateDir   string

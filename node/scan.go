@@ -62,9 +62,10 @@ func (r *replica) scanTurn(ctx context.Context) error {
 		r.scanDone(waiting, false)
 		return nil
 	}
+	voids := r.st.Voids()
 	err := r.scanGuarded(ctx, dirty, all)
 	if err == nil && all {
-		err = r.survey()
+		err = r.survey(voids)
 	}
 	if err == nil {
 		err = r.lookAtKin()

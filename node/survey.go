@@ -1,8 +1,12 @@
 package node
 
-import "fmt"
+import (
+	"encoding/binary"
+	"fmt"
+)
 
-// surveyKey is set once the folder has been scanned as a whole with this state.
+// surveyKey is set once the folder has been scanned as a whole with this state: to one more than the voids that there had
+// been when that scan began.
 const surveyKey = "surveyed"
 
 // loadSurvey finds out whether what a scan finds is new. It may be old where
@@ -17,19 +21,23 @@ func (r *replica) loadSurvey(found evidence) error {
 		}
 	}
 	v, _, err := r.st.Get(surveyKey)
-	r.surveyed = len(v) > 0
+	r.surveyed, _ = binary.Uvarint(v)
 	return err
 }
 
-// survey notes that the whole folder has been seen, and published.
-func (r *replica) survey() error {
+// knowsFolder reports whether what a scan finds without a row is new. It is not while the whole folder has not been seen, nor
+// after a removal took rows away: what those files hold may have been deleted elsewhere. The caller holds the disk.
+func (r *replica) knowsFolder() bool { return r.surveyed == r.st.Voids()+1 }
+
+// survey notes that the whole folder has been seen, and published, by a scan that began when there had been so many voids.
+func (r *replica) survey(voids uint64) error {
 	r.disk.Lock()
 	defer r.disk.Unlock()
-	if r.surveyed {
+	if r.knowsFolder() || r.st.Voids() != voids {
 		return nil
 	}
-	r.surveyed = true
-	if err := r.st.Set(surveyKey, []byte{1}); err != nil {
+	r.surveyed = voids + 1
+	if err := r.st.Set(surveyKey, binary.AppendUvarint(nil, r.surveyed)); err != nil {
 		return fmt.Errorf("survey: %w", err)
 	}
 	return nil

@@ -18,7 +18,8 @@ type change struct {
 	facts    facts
 	ownHeads bool
 	ownForks bool
-	writers  int // how many had a number before
+	writers  int  // how many had a number before
+	voids    bool // rows of the index go because of a removal
 
 	nodes    map[event.Path]*node
 	levels   [][]*node // by depth
@@ -88,6 +89,9 @@ func (c *change) run(f func(*change) error) error {
 		return err
 	}
 	if err := c.settleRanges(); err != nil {
+		return err
+	}
+	if err := c.countVoids(); err != nil {
 		return err
 	}
 	if c.facts.sums != c.p.latest.sums {
@@ -249,7 +253,7 @@ func (c *change) settleNode(n *node) error {
 		c.result.Paths = append(c.result.Paths, n.path)
 	}
 	if n.void && n.has && !agrees(n.have, n.after) {
-		n.has, n.have = false, Have{} // it is found anew, and becomes our own
+		n.has, n.have, c.voids = false, Have{}, true // it is found anew, and becomes our own
 	}
 	n.adopt()
 	for _, write := range []func(*node) error{c.rise, c.settleNeed, c.writeEntry, c.writeHave} {

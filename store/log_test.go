@@ -252,6 +252,9 @@ func TestRemovalTakesEffectOnTheTree(t *testing.T) {
 			t.Errorf("AddRecords = %d, want 1", n)
 		}
 	}
+	if p.Voids() != 0 || q.Voids() != 1 {
+		t.Errorf("Voids = %d and %d, want 0 and 1: it is q that lost rows", p.Voids(), q.Voids())
+	}
 	if p.Stats() != q.Stats() {
 		t.Errorf("the tree depends on what came before the removal: %+v and %+v", p.Stats(), q.Stats())
 	}

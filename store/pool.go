@@ -34,12 +34,13 @@ type facts struct {
 	forks  map[event.Writer]branches // of logs that are not one chain
 	roster *pool.Roster
 	sums   sums
+	voids  uint64
 }
 
 func loadPool(d *DB, id event.PoolID, s space) (*Pool, error) {
 	p := &Pool{db: d, id: id, space: s}
 	p.latest.heads = map[event.Writer]event.Head{}
-	err := errors.Join(p.loadWriters(), p.loadHeads(), p.loadSums(), p.loadRoster())
+	err := errors.Join(p.loadWriters(), p.loadHeads(), p.loadSums(), p.loadVoids(), p.loadRoster())
 	if err != nil {
 		return nil, err
 	}

@@ -72,7 +72,7 @@ func TestO_RS_2_DamagedState(t *testing.T) {
 	const lost = "d034/f001234"
 	before, err := os.Stat(b.Path(lost))
 	b.OK(err)
-	root := a.Status().Pools[0].Root
+	root, said := a.Status().Pools[0].Root, len(changes(a)) // where both scan at once, both may say what both have
 	b.Stop()
 	b.OK(rot.State(b.Home, event.Path(lost)))
 	in0, out0 := b.Wire()
@@ -97,8 +97,8 @@ func TestO_RS_2_DamagedState(t *testing.T) {
 	}
 	after, err := os.Stat(b.Path(lost))
 	b.OK(err)
-	if !os.SameFile(before, after) || len(changes(a)) != n+100 {
-		t.Errorf("the file is another one now: %v; a knows %d changes, want %d", !os.SameFile(before, after), len(changes(a)), n+100)
+	if now := len(changes(a)); !os.SameFile(before, after) || now != said {
+		t.Errorf("the file is another one now: %v; a knows %d changes, want %d", !os.SameFile(before, after), now, said)
 	}
 	if entries, err := filepath.Glob(b.Path(".meerkat/versions/*")); err != nil || len(entries) > 0 {
 		t.Errorf("b has versions %v, %v, want none", entries, err)

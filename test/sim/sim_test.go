@@ -45,9 +45,7 @@ func TestSim(t *testing.T) {
 
 // TestSimPeople is TestSim where members are taken out and come back. MEERKAT_SIM_SEED and MEERKAT_SIM_FIRST are as there; it plays one
 // history where that plays five.
-//
-// 17 is open: of two removals of e that did not know of each other the lower cut takes away a value that b, who had it from e, has deleted
-// meanwhile; when e is let in again, with the file in its folder, the value is back.
+// In 17 a value came back that somebody had deleted who had it from a removed member: others found it anew on their disks.
 func TestSimPeople(t *testing.T) {
 	first, n := uint64(1), uint64(few)
 	for name, at := range map[string]*uint64{"MEERKAT_SIM_SEED": &first, "MEERKAT_SIM_FIRST": &first, "MEERKAT_SIM_SEEDS": &n} {
@@ -59,12 +57,17 @@ func TestSimPeople(t *testing.T) {
 		n = 1
 	}
 	for seed := first; seed < first+n; seed++ {
-		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
-			p := plan(t, seed)
-			p.Machines, p.Faults.People, p.Faults.Losses, p.Faults.Disks, p.Faults.Late = 3+int(seed%3), true, false, false, false
-			live(t, p, "TestSimPeople")
-		})
+		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) { playPeople(t, seed) })
 	}
+	if first+n <= 17 && os.Getenv("MEERKAT_SIM_SEED") == "" {
+		t.Run("17", func(t *testing.T) { playPeople(t, 17) })
+	}
+}
+
+func playPeople(t *testing.T, seed uint64) {
+	p := plan(t, seed)
+	p.Machines, p.Faults.People, p.Faults.Losses, p.Faults.Disks, p.Faults.Late = 3+int(seed%3), true, false, false, false
+	live(t, p, "TestSimPeople")
 }
 
 func number(t *testing.T, s string) uint64 {
