@@ -148,7 +148,7 @@ func TestO_CR_2_PowerCut(t *testing.T) {
 		b.Kill()
 		l.Must("umount", disk)
 		l.Must("mount", "-o", "loop", image, disk)
-		whole(t, b, func(name, content string) bool { return versions[name][content] })
+		whole(t, b, func(name, content string) bool { return versions[name][content] || name == lab.Saving })
 		b.Up()
 	}
 	l.EqualWithin(90*time.Second, a, b)

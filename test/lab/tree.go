@@ -100,11 +100,15 @@ func Compare(a, b map[string]Entry) string {
 	return strings.Join(out, "\n")
 }
 
+// Saving is the name under which [Host.Write] writes a file before it gets its own. For a moment it is a file like any other, so
+// a member may come to have it.
+const Saving = ".saving~"
+
 // Write saves a file as careful editors do: beside it, then renamed into place.
 func (h *Host) Write(name, content string) {
 	h.lab.T.Helper()
 	path := h.Path(name)
-	tmp := filepath.Join(filepath.Dir(path), ".saving~")
+	tmp := filepath.Join(filepath.Dir(path), Saving)
 	h.OK(os.MkdirAll(filepath.Dir(path), 0o755))
 	h.OK(os.WriteFile(tmp, []byte(content), 0o644))
 	h.OK(os.Rename(tmp, path))
