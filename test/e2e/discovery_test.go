@@ -159,3 +159,24 @@ func TestMembers_AreFoundWhereTheyWere(t *testing.T) {
 	l.Equal(l.Hosts...)
 	onceEach(l, 3, l.Hosts...)
 }
+
+// A ticket is good while the one who made it sleeps, and although it names only
+// him: a keeper whom mDNS finds honours it, also one that has just moved.
+func TestMDNS_AKeeperThatMovedLetsOthersIn(t *testing.T) {
+	l := lab.New(t, "a", "b", "c")
+	a, b, c := l.Hosts[0], l.Hosts[1], l.Hosts[2]
+	a.Cli("init", a.Dir, "--name", "home")
+	a.Up()
+	b.Up()
+	b.Cli("join", a.Cli("invite", "-q", "--role", "keeper"), b.Dir, "--timeout", "30s")
+	l.Equal(a, b)
+	ticket := a.Cli("invite", "-q")
+	a.Kill()
+	b.Readdress("10.77.0.99")
+	c.Up()
+	start := time.Now()
+	if r := c.Try("join", ticket, c.Dir, "--timeout", "30s"); r.Code != 0 {
+		t.Fatalf("join: %+v\n%s", r, l.Logs())
+	}
+	t.Logf("joined after %v", time.Since(start))
+}
