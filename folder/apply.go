@@ -270,7 +270,7 @@ func (b *batch) clean() {
 		case st.is(w.staged):
 			b.drop(w)
 		default:
-			b.f.park(w.temp)
+			_ = b.f.park(w.temp, w.Path, w.holds()) // it is logged, and tried again
 		}
 	}
 }
@@ -279,19 +279,5 @@ func (b *batch) clean() {
 func (b *batch) drop(w *work) {
 	if err := b.f.fs.Remove("clean", w.temp, w.staged.Mode&modeType == modeDir); err != nil && !Absent(err) {
 		b.f.log.Warn("a temporary stays", "temp", w.temp, "err", errors.Unwrap(err))
-	}
-}
-
-// park puts something that must not be lost where the next batch does not find it; CleanTmp brings it to the versions.
-func (f *Folder) park(temp string) {
-	base := tmpDir + "/" + keepPrefix + strings.TrimPrefix(temp, tmpDir+"/"+tempPrefix)
-	for i := range 1000 {
-		err := f.fs.Rename("park", temp, fmt.Sprintf("%s-%d", base, i), NoReplace)
-		if err == nil || !isExist(err) {
-			if err != nil {
-				f.log.Error("a displaced file waits in tmp", "temp", temp, "err", err)
-			}
-			return
-		}
 	}
 }

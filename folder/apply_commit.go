@@ -1,6 +1,7 @@
 package folder
 
 import (
+	"github.com/bwaklog/meerkat/chunker"
 	"github.com/bwaklog/meerkat/event"
 )
 
@@ -231,7 +232,7 @@ func (b *batch) moveAway(w *work) {
 // freeTemp puts away what an earlier run left under w's temporary name.
 func (b *batch) freeTemp(w *work) {
 	if _, err := b.f.fs.Stat("stale temp", w.temp); err == nil {
-		b.f.park(w.temp)
+		_ = b.f.park(w.temp, w.Path, chunker.ID{}) // then the temporary name is taken, which the next step says
 	}
 }
 
@@ -251,7 +252,7 @@ func (f *Folder) swap(l Label, x, y string) error {
 	}
 	if err := f.fs.Rename(l, x, y, NoReplace); err != nil {
 		if back := f.fs.Rename(l, side, y, NoReplace); back != nil {
-			f.park(side)
+			_ = f.park(side, "", chunker.ID{}) // it is logged, and tried again
 		}
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/bwaklog/meerkat/chunker"
 	"github.com/bwaklog/meerkat/event"
 )
 
@@ -109,7 +110,7 @@ func (b *batch) dispose() {
 		case w.out == (Stat{}) || w.result.Version != nil:
 		case b.taken[w.out.object()]:
 			if err := b.f.fs.Remove("taken", w.temp, false); err != nil {
-				b.f.park(w.temp)
+				_ = b.f.park(w.temp, w.Path, w.holds()) // it is logged, and tried again
 			}
 		default:
 			b.keep(w)
@@ -122,14 +123,20 @@ func (b *batch) keep(w *work) {
 	v, err := b.f.toVersions(b.made, w.temp, w.Path, b.now)
 	if err != nil {
 		b.f.log.Error("a replaced file waits in tmp", "path", w.name, "err", err)
-		b.f.park(w.temp)
+		_ = b.f.park(w.temp, w.Path, w.holds()) // it is logged, and tried again
 		return
 	}
-	if w.out.moved(w.before) {
-		v.Root = w.Have.Value.Root
-	}
+	v.Root = w.holds()
 	b.dirs[versionsDir+"/"+dirOf(v.Path)] = struct{}{}
 	w.result.Version = &v
+}
+
+// holds is the content of what came out of w's path; zero where that is not what was known.
+func (w *work) holds() chunker.ID {
+	if !w.out.moved(w.before) {
+		return chunker.ID{}
+	}
+	return w.Have.Value.Root
 }
 
 // syncContent makes everything that is staged durable.

@@ -82,10 +82,11 @@ func (f *Folder) fresh(temp string, build func() error) error {
 	if !isExist(err) {
 		return err
 	}
-	if err := f.fs.Remove("stale temp", temp, false); err != nil {
-		if err := f.fs.Remove("stale temp", temp, true); err != nil {
-			return err
-		}
+	if f.fs.Remove("stale temp", temp, true) == nil { // an empty directory
+		return build()
+	}
+	if err := f.park(temp, "", chunker.ID{}); err != nil {
+		return err // it may be the last copy of something
 	}
 	return build()
 }

@@ -68,6 +68,9 @@ type Folder struct {
 	rules    ruleBook // what .meerkatignore says: ignore_file.go
 
 	applyMu sync.Mutex // one Apply at a time: temporaries are named after their paths
+
+	strandedMu sync.Mutex
+	stranded   []displaced // that wait in tmp for Rescue
 }
 
 // Open opens a folder that Create has made, and checks that it is the one meant: *GuardError where the marker is

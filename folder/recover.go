@@ -232,41 +232,45 @@ func (r *recovery) keep(name string, p event.Path) *Version {
 const tmpAge = 24 * time.Hour
 
 // CleanTmp clears out .meerkat/tmp: unfinished files that are a day old and not wanted go; what was displaced and never reached
-// the versions goes there. Call it after Recover. It gives how much it removed or moved.
-func (f *Folder) CleanTmp(now time.Time, wanted func(chunker.ID) bool) (int, error) {
+// the versions goes there. Call it after Recover. It gives how much it removed or moved, and of what it moved that of which is known what it holds.
+func (f *Folder) CleanTmp(now time.Time, wanted func(chunker.ID) bool) (n int, kept []Version, err error) {
 	f.applyMu.Lock()
 	defer f.applyMu.Unlock()
 	names, err := f.fs.List("clean tmp", tmpDir)
 	if err != nil {
-		return 0, fmt.Errorf("clean %s: %w", tmpDir, err)
+		return 0, nil, fmt.Errorf("clean %s: %w", tmpDir, err)
 	}
-	n := 0
 	for _, name := range names {
-		if f.cleanOne(name, now, wanted) {
+		v, done := f.cleanOne(name, now, wanted)
+		if done {
 			n++
 		}
+		if !v.Root.IsZero() {
+			kept = append(kept, v)
+		}
 	}
-	return n, nil
+	return n, kept, nil
 }
 
-func (f *Folder) cleanOne(name string, now time.Time, wanted func(chunker.ID) bool) bool {
+func (f *Folder) cleanOne(name string, now time.Time, wanted func(chunker.ID) bool) (v Version, done bool) {
 	path := tmpDir + "/" + name
 	st, err := f.fs.Stat("clean tmp", path)
 	if err != nil {
-		return false
+		return v, false
 	}
 	old := now.Sub(time.Unix(0, st.CTime)) > tmpAge
 	switch root, isRoot := parseRoot(name); {
 	case isRoot:
-		return old && !wanted(root) && f.fs.Remove("clean tmp", path, false) == nil
+		return v, old && !wanted(root) && f.fs.Remove("clean tmp", path, false) == nil
 	case strings.HasPrefix(name, keepPrefix), old && strings.HasPrefix(name, tempPrefix):
 		if st.Mode&modeType == modeDir {
-			return f.fs.Remove("clean tmp", path, true) == nil
+			return v, f.fs.Remove("clean tmp", path, true) == nil
 		}
-		_, err := f.toVersions(make(map[string]bool), path, event.Path(lostDir).Join(name), now)
-		return err == nil
+		v, err := f.toVersions(make(map[string]bool), path, event.Path(lostDir).Join(name), now)
+		v.Root = parkedRoot(name)
+		return v, err == nil
 	}
-	return false
+	return v, false
 }
 
 func parseRoot(name string) (id chunker.ID, ok bool) {

@@ -54,15 +54,15 @@ func TestCleanTmp(t *testing.T) {
 	ensure(t, os.WriteFile(filepath.Join(r.root, ".meerkat/tmp/keep-1"), []byte("displaced"), 0o600))
 	wanted := func(id chunker.ID) bool { return id == m.Root() }
 
-	n, err := r.f.CleanTmp(time.Now(), wanted)
+	n, _, err := r.f.CleanTmp(time.Now(), wanted)
 	if n != 1 || err != nil {
 		t.Errorf("cleaned %d (%v) at once, want 1", n, err)
 	}
-	n, err = r.f.CleanTmp(time.Now().Add(25*time.Hour), wanted)
+	n, _, err = r.f.CleanTmp(time.Now().Add(25*time.Hour), wanted)
 	if n != 1 || err != nil {
 		t.Errorf("cleaned %d (%v) a day later, want 1", n, err)
 	}
-	n, err = r.f.CleanTmp(time.Now().Add(25*time.Hour), func(chunker.ID) bool { return false })
+	n, _, err = r.f.CleanTmp(time.Now().Add(25*time.Hour), func(chunker.ID) bool { return false })
 	if n != 1 || err != nil {
 		t.Errorf("cleaned %d (%v) when nothing is wanted, want 1", n, err)
 	}

@@ -86,6 +86,9 @@ func (r *replica) convergeTurn(ctx context.Context, b *blockade) (time.Duration,
 	if err := r.strayed(); err != nil {
 		return 0, err
 	}
+	if err := r.rescue(); err != nil {
+		return 0, err
+	}
 	r.letFloodPass(ctx)
 	if err := r.reclaim(); err != nil {
 		return 0, err

@@ -2,10 +2,12 @@ package node
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/bwaklog/meerkat/chunker"
 	"github.com/bwaklog/meerkat/event"
+	"github.com/bwaklog/meerkat/folder"
 	"github.com/bwaklog/meerkat/store"
 )
 
@@ -78,7 +80,29 @@ func (r *replica) cleanTmp() {
 			}
 		}
 	}
-	if _, err := r.fold.CleanTmp(time.Now(), func(id chunker.ID) bool { return wanted[id] }); err != nil {
+	_, kept, err := r.fold.CleanTmp(time.Now(), func(id chunker.ID) bool { return wanted[id] })
+	if err = errors.Join(err, r.noteKept(kept)); err != nil {
 		r.log.Warn("clean up", "pool", r.name(), "err", err)
 	}
+}
+
+// rescue notes what was displaced from its path before and came to the versions only now. It may be the last copy of what a
+// conflict copy has to hold.
+func (r *replica) rescue() error { return r.noteKept(r.fold.Rescue(time.Now())) }
+
+// noteKept makes the store know versions, and has what waited for their content be tried again.
+func (r *replica) noteKept(vs []folder.Version) error {
+	var tx store.Tx
+	for _, v := range vs {
+		if !v.Root.IsZero() {
+			tx.AddVersions = append(tx.AddVersions, store.Version{Path: v.Path, Root: v.Root})
+		}
+	}
+	if len(tx.AddVersions) == 0 {
+		return nil
+	}
+	if _, err := r.st.Commit(tx); err != nil {
+		return err
+	}
+	return r.st.ClearReasons(reasonNobody)
 }
