@@ -267,11 +267,12 @@ func sizeOf(steps []folder.Step) (n int64) {
 func (r *replica) fetched(files, bytes int64) {
 	r.mu.Lock()
 	told := false
-	if p := r.fetch; p != nil {
-		before := p.tenth()
-		p.DoneFiles += files
-		p.DoneBytes += bytes
-		told = p.tenth() != before
+	if r.fetch != nil {
+		now := *r.fetch // the one that was shown is not changed
+		now.DoneFiles += files
+		now.DoneBytes += bytes
+		told = now.tenth() != r.fetch.tenth()
+		r.fetch = &now
 	}
 	r.mu.Unlock()
 	if told {
