@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -36,13 +37,22 @@ func (f *Folder) park(temp string, of event.Path, root chunker.ID) error {
 			break
 		}
 	}
-	f.strandedMu.Lock()
-	f.stranded = append(f.stranded, d)
-	f.strandedMu.Unlock()
+	f.strand(temp, d)
 	if err != nil {
 		f.log.Error("a displaced file waits in tmp", "temp", temp, "err", err)
 	}
 	return err
+}
+
+// strand remembers d, which lay at temp. What was known of that stays known: its name may be another's soon.
+func (f *Folder) strand(temp string, d displaced) {
+	f.strandedMu.Lock()
+	defer f.strandedMu.Unlock()
+	if i := slices.IndexFunc(f.stranded, func(o displaced) bool { return o.name == temp }); i >= 0 {
+		f.stranded[i].name = d.name
+		return
+	}
+	f.stranded = append(f.stranded, d)
 }
 
 // Rescue brings to the versions what Apply could not bring there before, and gives those: a version without a root holds what nobody

@@ -36,14 +36,20 @@ func TestDisplacedFileIsKept(t *testing.T) {
 	if vs := r.f.Rescue(time.Now()); len(vs) != 0 {
 		t.Errorf("Rescue = %v while nothing can be moved", vs)
 	}
+	full("version") // it leaves its temporary name, which the next step takes
+	if out, err := r.apply(third); err != nil || out[0].Result != folder.Done {
+		t.Errorf("%s, %v", results(out), err)
+	}
+	r.scan(third)
 	full()
 	vs := r.f.Rescue(time.Now())
-	if len(vs) != 1 || vs[0].Of != "f" || vs[0].Root != first["f"].value(t).Root {
-		t.Errorf("Rescue = %+v, want the first version of f", vs)
+	if len(vs) != 2 || vs[0].Of != "f" || vs[0].Root != first["f"].value(t).Root || vs[1].Root != second["f"].value(t).Root {
+		t.Errorf("Rescue = %+v, want the first two versions of f", vs)
 	}
 	if again := r.f.Rescue(time.Now()); len(again) != 0 {
 		t.Errorf("Rescue again = %v", again)
 	}
-	r.again("with room", second, third)
+	same(t, "in the end", look(t, r.root), third)
 	noneLost(t, "in the end", r.root, first)
+	noneLost(t, "in the end", r.root, second)
 }
