@@ -118,7 +118,8 @@ func TestWatchesFollowDirectories(t *testing.T) {
 	}
 	g.write("n/m/o/f", "1")
 	g.until(w, below("n"))
-	for g.write("n/m/o/f", "2"); ; { // mkdir and write may still be on their way
+	for { // a batch for mkdir and write may still be on its way, and be what tells of the edit
+		g.write("n/m/o/f", "2")
 		if b := g.next(w); slices.Contains(b.Dirty, at("n/m/o/f")) {
 			break
 		}
