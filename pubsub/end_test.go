@@ -40,14 +40,18 @@ func TestNothingIsLeftAfterRun(t *testing.T) {
 		n.say(1, 10)
 		n.stop()
 	}
-	if left := goroutinesOf("meerkat/pubsub."); len(left) > 0 {
-		t.Errorf("%d goroutines of the feed after Run, the first:\n%s", len(left), left[0])
-	}
+	noneLeft(t, "meerkat/pubsub.")
+	noneLeft(t, "go-libp2p-pubsub")
+}
+
+// noneLeft waits until no goroutine of a package is left: one that has done its work, and was waited for, may still have to be taken down.
+func noneLeft(t *testing.T, pkg string) {
+	t.Helper()
 	late := time.After(patience)
-	for left := goroutinesOf("go-libp2p-pubsub"); len(left) > 0; left = goroutinesOf("go-libp2p-pubsub") {
+	for left := goroutinesOf(pkg); len(left) > 0; left = goroutinesOf(pkg) {
 		select {
 		case <-late:
-			t.Fatalf("%d goroutines of GossipSub are left, the first:\n%s", len(left), left[0])
+			t.Fatalf("%d goroutines of %s are left, the first:\n%s", len(left), pkg, left[0])
 		case <-time.After(10 * time.Millisecond):
 		}
 	}

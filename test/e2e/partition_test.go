@@ -19,11 +19,11 @@ func four(t *testing.T) (l *lab.Lab, a, b, c, d *lab.Host) {
 	return l, a, b, c, d
 }
 
-// editAll has each host write files of its own, and one that all write.
+// editAll has each host write files of its own: in place, since a name that all save under would be a file that both sides changed.
 func editAll(hosts ...*lab.Host) {
 	for _, h := range hosts {
 		for i := range 5 {
-			h.Write(fmt.Sprintf("%s-%d", h.Name, i), "by "+h.Name)
+			h.Put(fmt.Sprintf("%s-%d", h.Name, i), "by "+h.Name)
 		}
 	}
 }
@@ -68,12 +68,12 @@ func TestPartition_TwoGroups(t *testing.T) {
 	for _, d := range []time.Duration{0, 8 * time.Second, 45 * time.Second} {
 		t.Run(d.String(), func(t *testing.T) {
 			l, a, b, c, dd := four(t)
-			a.Write("both", "before")
+			a.Put("both", "before")
 			l.Equal(a, b, c, dd)
 			l.Split([]*lab.Host{a, b}, []*lab.Host{c, dd})
 			editAll(a, b, c, dd)
-			a.Write("both", "by a")
-			c.Write("both", "by c")
+			a.Put("both", "by a")
+			c.Put("both", "by c")
 			apartFor(l, d, []*lab.Host{a, b}, []*lab.Host{c, dd})
 			healed(l, a, b, c, dd)
 			a.WantConflicts(1)
