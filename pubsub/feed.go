@@ -136,6 +136,13 @@ func (f *Feed) all() []*room {
 	return rs
 }
 
+// doubtMesh has all rooms look whether GossipSub still knows what the members announced.
+func (f *Feed) doubtMesh() {
+	for _, r := range f.all() {
+		r.doubtMesh()
+	}
+}
+
 // known tells whether p is a member of any joined pool.
 func (f *Feed) known(p peer.ID) bool {
 	for _, r := range f.all() {

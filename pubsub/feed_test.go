@@ -3,8 +3,13 @@ package pubsub_test
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
 	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 
 	"github.com/bwaklog/meerkat/event"
 	"github.com/bwaklog/meerkat/pubsub"
@@ -221,3 +226,62 @@ func TestRepairErrors(t *testing.T) {
 		t.Errorf("repair after Run = %v, want ErrStopped", err)
 	}
 }
+
+// Two dialled each other at once, or one came from a new address: when one of their connections goes, GossipSub forgets what
+// came over the other.
+func TestAConnectionOfTwoGoes(t *testing.T) {
+	ns := newWorld(t).nodes(2)
+	a, b := ns[0], ns[1]
+	connectTwice(t, a, b)
+	meshed(t, a, b)
+	for len(a.conns(b)) > 1 {
+		_ = a.conns(b)[0].Close()
+	}
+	for range 3 {
+		a.say(1, 10)
+		b.say(1, 10)
+		awaitAll(t, a, b)
+	}
+	time.Sleep(3 * time.Second) // it has been looked into
+	if err := a.repair(b.self); err != nil {
+		t.Fatal(err)
+	}
+	before := a.moved()
+	for _, n := range ns {
+		n.say(1, 10)
+		awaitAll(t, a, b)
+	}
+	if now := a.moved(); now != before {
+		t.Errorf("%d bytes went over repair streams, want none: GossipSub is to reach both again", now-before)
+	}
+}
+
+// connectTwice leaves two connections between a and b: both dial at once, until that comes out.
+func connectTwice(t *testing.T, a, b *node) {
+	t.Helper()
+	for late := time.After(patience); ; part(a, b) {
+		var g sync.WaitGroup
+		g.Go(func() { dialAgain(a, b) })
+		g.Go(func() { dialAgain(b, a) })
+		g.Wait()
+		time.Sleep(50 * time.Millisecond)
+		if len(a.conns(b)) == 2 && len(b.conns(a)) == 2 {
+			return
+		}
+		select {
+		case <-late:
+			t.Fatal("the two never dialled each other at once")
+		default:
+		}
+	}
+}
+
+// dialAgain is one try of many to connect; two that meet half-way fail both.
+func dialAgain(a, b *node) {
+	if s, ok := a.host.Network().(*swarm.Swarm); ok {
+		s.Backoff().Clear(b.self)
+	}
+	_ = a.host.Connect(a.t.Context(), peer.AddrInfo{ID: b.self, Addrs: b.host.Addrs()})
+}
+
+func (n *node) conns(of *node) []network.Conn { return n.host.Network().ConnsToPeer(of.self) }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -229,6 +230,25 @@ func (r *room) visitLimited(but peer.ID) {
 	}
 }
 
+// visitUnreached plans an exchange with the members that have a whole connection and that GossipSub does not reach: they have
+// only just come, or it lost its stream to them, and has that looked into.
+func (r *room) visitUnreached(t *gossip.Topic) {
+	reached := t.ListPeers()
+	for _, p := range r.connected() {
+		if r.limited(p) || slices.Contains(reached, p) {
+			continue
+		}
+		r.agenda.ask(p, time.Now().Add(r.f.conf.Jitter))
+		r.doubtMesh()
+	}
+}
+
+// doubtMesh has the next review compare what GossipSub knows of all members with what they announced.
+func (r *room) doubtMesh() {
+	r.ticked.Store(true)
+	r.refresh.poke()
+}
+
 // speak publishes what is queued, and heeds the roster before it.
 func (r *room) speak(ctx context.Context, m *mesh, t *gossip.Topic) error {
 	pace := rate.NewLimiter(sendRate, sendBurst)
@@ -266,6 +286,7 @@ func (r *room) drain(ctx context.Context, m *mesh, t *gossip.Topic, pace *rate.L
 			r.f.log.Debug("publish", "pool", r.id, "err", err) // repair brings what this did not
 		}
 	}
+	r.visitUnreached(t)
 	return nil
 }
 
@@ -288,8 +309,7 @@ func (r *room) meet(ctx context.Context) error {
 		case <-due.C:
 		case <-tick.C:
 			r.touchRandom()
-			r.ticked.Store(true)
-			r.refresh.poke() // whoever GossipSub lost without our knowledge comes back
+			r.doubtMesh() // whoever GossipSub lost without our knowledge comes back
 			tick.Reset(r.period())
 		}
 		due.Stop()
