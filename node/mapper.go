@@ -24,7 +24,7 @@ type mapper struct {
 	at  []string // the machine's IPv4 addresses when the router was looked for
 }
 
-func newMapper() *mapper { return &mapper{make: basichost.NewNATManager} }
+func newMapper() *mapper { return &mapper{make: newAnyRouter} }
 
 // of begins to look for a router; the host closes what it returns.
 func (m *mapper) of(n network.Network) basichost.NATManager {
