@@ -187,22 +187,10 @@ func markedBy(dir string) event.PoolID {
 // retired lists the pools that were merged into others and have no folder here
 // any more; their history stays until they are left.
 func (h *Home) retired() ([]event.PoolID, error) {
-	ids, err := h.db.Pools()
-	if err != nil {
-		return nil, stateTrouble(h.StateDir(), err)
-	}
-	var out []event.PoolID
-	for _, id := range ids {
-		if h.hasPool(id) {
-			continue
-		}
-		if _, ro, err := h.roster(id); err == nil {
-			if _, merged := ro.Merged(); merged {
-				out = append(out, id)
-			}
-		}
-	}
-	return out, nil
+	return h.folderless(func(ro *pool.Roster) bool {
+		_, merged := ro.Merged()
+		return merged
+	})
 }
 
 // pickRetired finds, among the retired pools, the one that a person means by

@@ -195,6 +195,24 @@ func (h *Home) roster(id event.PoolID) (*store.Pool, *pool.Roster, error) {
 	return st, ro, nil
 }
 
+// folderless lists the pools that have no folder here any more, and whose rosters are such.
+func (h *Home) folderless(such func(*pool.Roster) bool) ([]event.PoolID, error) {
+	ids, err := h.db.Pools()
+	if err != nil {
+		return nil, stateTrouble(h.StateDir(), err)
+	}
+	var out []event.PoolID
+	for _, id := range ids {
+		if h.hasPool(id) {
+			continue
+		}
+		if _, ro, err := h.roster(id); err == nil && such(ro) {
+			out = append(out, id)
+		}
+	}
+	return out, nil
+}
+
 // Pick finds the pool that a person means by its name, full id, unique prefix
 // of it, or "" where there is only one.
 func (h *Home) Pick(name string) (HomePool, error) {

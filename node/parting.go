@@ -55,20 +55,7 @@ func (h *Home) part(id event.PoolID, f *parting) error {
 // partings are the pools that this node has left and whose members may not
 // know.
 func (h *Home) partings() ([]event.PoolID, error) {
-	ids, err := h.db.Pools()
-	if err != nil {
-		return nil, stateTrouble(h.StateDir(), err)
-	}
-	var out []event.PoolID
-	for _, id := range ids {
-		if h.hasPool(id) {
-			continue
-		}
-		if _, ro, err := h.roster(id); err == nil && !leftAt(ro, h.id).IsZero() {
-			out = append(out, id)
-		}
-	}
-	return out, nil
+	return h.folderless(func(ro *pool.Roster) bool { return !leftAt(ro, h.id).IsZero() })
 }
 
 // tellPartings has members of pools that were left told of it. It reports
