@@ -179,9 +179,7 @@ func (b *parted) meet(p peer.ID, name string, gone absence, now time.Time) {
 	if gone.since.Before(n.since) {
 		n.since = gone.since
 	}
-	for w, seq := range gone.knew {
-		n.knew[w] = max(n.knew[w], seq) // what any of them knew was no change of the time apart
-	}
+	n.knew = n.knew.Join(gone.knew) // what any of them knew was no change of the time apart
 }
 
 // over reports whether both sides know all that the other did.

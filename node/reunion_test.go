@@ -52,3 +52,16 @@ func TestReunionOfMembersThatHeardOfEachOther(t *testing.T) {
 		t.Errorf("this side knew %d changes of the other, want 4", got)
 	}
 }
+
+// Who had said nothing yet, or knew nothing, when it went, comes back like anybody else.
+func TestReunionWithOneWhoKnewNothing(t *testing.T) {
+	one, two := event.Writer{Node: someID(t)}, event.Writer{Node: someID(t)}
+	start := time.Unix(1_800_000_000, 0)
+	b := &parted{away: map[peer.ID]absence{one.Node: {since: start}, two.Node: {since: start, knew: event.Vector{two: 3}}}}
+	b.note(start, nil)
+	b.meet(one.Node, "one", b.away[one.Node], start.Add(time.Minute))
+	b.meet(two.Node, "two", b.away[two.Node], start.Add(time.Minute))
+	if got, want := b.now.knew, (event.Vector{two: 3}); !got.Equal(want) {
+		t.Errorf("they knew %v, want %v", got, want)
+	}
+}
