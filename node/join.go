@@ -16,7 +16,8 @@ import (
 const (
 	joinRetry   = 2 * time.Second
 	joinAskWait = 15 * time.Second
-	maxMet      = 256 // nodes that discovery met, remembered while a join is pending
+	lateTicket  = 15 * time.Second // a ticket that has expired by this node's clock, which may be wrong, is tried for so long
+	maxMet      = 256              // nodes that discovery met, remembered while a join is pending
 )
 
 // joiner carries out the joins that are pending: it asks whoever may admit,
@@ -35,6 +36,7 @@ type joinJob struct {
 	PendingJoin
 	ticket *pool.Ticket // nil: by id
 	target peer.ID      // by id
+	began  time.Time
 	done   chan struct{}
 	info   PoolInfo
 	err    error
@@ -87,7 +89,7 @@ func (j *joiner) pause(ctx context.Context) bool {
 // add takes in a join that the home has noted. One that is under way already
 // is not begun a second time.
 func (j *joiner) add(p PendingJoin) (*joinJob, error) {
-	job := &joinJob{PendingJoin: p, done: make(chan struct{})}
+	job := &joinJob{PendingJoin: p, began: time.Now(), done: make(chan struct{})}
 	if p.Ticket != "" {
 		t, err := pool.ParseTicket(p.Ticket)
 		if err != nil {
@@ -174,7 +176,7 @@ func (j *joiner) lanNames() []string {
 // attempt asks everybody who may admit, one after the other in the order in
 // which they can be reached, until one does.
 func (j *joiner) attempt(ctx context.Context, job *joinJob) {
-	if job.ticket != nil && time.Now().After(job.ticket.Expires) {
+	if job.late(time.Now()) {
 		j.finish(job, PoolInfo{}, poolTrouble(pool.ErrTicketExpired))
 		return
 	}
@@ -226,6 +228,11 @@ func (j *joiner) reach(ctx context.Context, ps []peer.AddrInfo) <-chan reached {
 		close(out)
 	}()
 	return out
+}
+
+// late reports whether the job's ticket has expired, as far as this node can tell, and whoever might know better was not found.
+func (job *joinJob) late(now time.Time) bool {
+	return job.ticket != nil && now.After(job.ticket.Expires) && now.Sub(job.began) > lateTicket
 }
 
 func (job *joinJob) over() bool {
