@@ -55,6 +55,8 @@ func TestPlacesFollowTheFiles(t *testing.T) {
 				got, ok, err := p.Manifest(m.Root())
 				if copies := must[[]store.Place](t)(p.Copies(m.Root(), 9)); len(copies) != len(want) {
 					t.Errorf("%s: Copies = %v, want as many as places", when, copies)
+				} else if all := must[[][]store.Place](t)(p.CopiesOf([]chunker.ID{{1}, m.Root(), {2}}, 9)); !cmp.Equal(all, [][]store.Place{nil, copies, nil}) {
+					t.Errorf("%s: CopiesOf = %v, want %v between two of nothing", when, all, copies)
 				}
 				if err != nil || ok != (len(want) > 0) || ok && !cmp.Equal(got, m) {
 					t.Errorf("%s: Manifest is known: %v (%v), want %v", when, ok, err, len(want) > 0)

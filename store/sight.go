@@ -41,14 +41,23 @@ func (p *Pool) sight(rs *rows, key []byte, path event.Path, s *Sight) ([]byte, e
 	}
 	var e entry
 	if row != nil {
-		if e, err = p.writers.readEntry(row); err != nil {
+		if e, err = p.writers.readEntry(row); err == nil {
+			err = p.revive(rs.r, &e)
+		}
+		if err != nil {
 			return key, err
 		}
 	}
 	s.View = e.view()
 	key = p.space.path(key[:0], tabIndex, path)
-	if row, err = rs.get(key); err != nil || row == nil {
+	if row, err = rs.get(key); err != nil {
 		return key, err
+	}
+	if row == nil {
+		if e.collected {
+			s.Have, s.Known = cleared(s.View), true
+		}
+		return key, nil
 	}
 	h, current, err := p.writers.readHave(row)
 	if err != nil {

@@ -49,6 +49,22 @@ func TestSightsAreWhatEachPathSays(t *testing.T) {
 	}
 }
 
+// A path whose tombstone was collected is known to be clear, so that who makes a file there has seen that it was deleted.
+func TestSightsOfWhatWasCollected(t *testing.T) {
+	c := newClan(t, 2)
+	p := openClan(t, c)
+	bury(t, c, p, "f")
+	collect(t, p, store.Ripe{Before: c.now(), Known: known(p)})
+	h, ok, err := p.Have("f")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := store.Sight{Have: h, Known: ok, View: must[event.View](t)(p.View("f"))}
+	if got := must[[]store.Sight](t)(p.Sights([]event.Path{"f"})); !reflect.DeepEqual(got, []store.Sight{want}) {
+		t.Errorf("Sights = %+v, want %+v", got, want)
+	}
+}
+
 // BenchmarkFirstIndex looks up and commits 100,000 new files, as a first scan does.
 func BenchmarkFirstIndex(b *testing.B) {
 	const n, each = 100_000, 4096
