@@ -11,12 +11,16 @@ import (
 	"github.com/bwaklog/meerkat/store"
 )
 
-// applyAll applies steps in batches and counts those that are done. lacking are
-// those whose content turned out not to be on this disk.
-func (r *replica) applyAll(ctx context.Context, steps []folder.Step, views map[event.Path]event.View) (did int, lacking []folder.Step, err error) {
+// applyAll applies steps of o in batches and counts those that are done. lacking are
+// those whose content turned out not to be on this disk. What is news goes before the next batch.
+func (r *replica) applyAll(ctx context.Context, steps []folder.Step, o *order) (did int, lacking []folder.Step, err error) {
 	for _, part := range chunksOf(steps, applyMost) {
+		if err := r.rush(ctx, o); err != nil {
+			return did, lacking, err
+		}
+		part = o.still(part)
 		r.applies.begin("applying", sizeOf(part)+r.staging.Load()) // those of flights come first
-		n, none, err := r.apply(ctx, part, views, nil)
+		n, none, err := r.apply(ctx, part, o.views, nil)
 		did, lacking = did+n, append(lacking, none...)
 		if err != nil {
 			return did, lacking, err

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -16,6 +17,7 @@ const (
 	// roundMost is how many needs are planned together: a rename is seen as one
 	// only within a round.
 	roundMost = 8192
+	planMost  = 1024 // needs that are looked up together
 	applyMost = 1024 // steps of one Apply
 	// floodEvents in one go means that more are coming: waiting a moment lets
 	// renames meet.
@@ -89,8 +91,7 @@ func (r *replica) convergeTurn(ctx context.Context, b *blockade) (time.Duration,
 	if err := r.rescue(); err != nil {
 		return 0, err
 	}
-	r.letFloodPass(ctx)
-	if err := r.reclaim(); err != nil {
+	if err := errors.Join(r.letFloodPass(ctx), r.reclaim()); err != nil {
 		return 0, err
 	}
 	next, err := r.settleDue()
@@ -121,14 +122,15 @@ func sooner(a, b time.Duration) time.Duration {
 }
 
 // letFloodPass waits while many events are coming in, so that the two halves
-// of a rename are planned together.
-func (r *replica) letFloodPass(ctx context.Context) {
+// of a rename are planned together. What is news does not wait for that.
+func (r *replica) letFloodPass(ctx context.Context) error {
 	end := time.Now().Add(floodMost)
 	for r.takeRecent() > floodEvents && time.Now().Before(end) {
-		if !sleep(ctx, floodPause) {
-			return
+		if _, _, err := r.bringNews(ctx); err != nil || !sleep(ctx, floodPause) {
+			return err
 		}
 	}
+	return nil
 }
 
 func (r *replica) takeRecent() int {
@@ -154,7 +156,7 @@ func (r *replica) workOff(ctx context.Context, b *blockade) (all, left int, err 
 		did := 0
 		left = 0
 		for after := event.Path(""); ; {
-			n, err := r.bringNews(ctx)
+			_, n, err := r.bringNews(ctx)
 			did += n
 			if err != nil {
 				return all + did, left, err
@@ -184,106 +186,34 @@ func (r *replica) workOff(ctx context.Context, b *blockade) (all, left int, err 
 // returns how many were done and how many wait. beside is the lane of what has
 // to be fetched while much is on its way.
 func (r *replica) round(ctx context.Context, needs []store.Need, beside laneKind, try func(store.Need) bool) (did, waits int, err error) {
-	var o order
-	for _, n := range needs {
-		if n.Reason == reasonIgnored || n.Reason == reasonHeld && r.holdBursts() || n.Reason == reasonLocal && !r.mayWrite() {
-			continue
+	o := order{fresh: beside == freshLane}
+	tried := slices.DeleteFunc(slices.Clone(needs), func(n store.Need) bool {
+		if r.nobodysNeed(n) {
+			return true
 		}
-		if !try(n) || r.flights.on(n.Path) {
+		later := !try(n) || r.flights.on(n.Path)
+		if later {
 			waits++
-			continue
 		}
-		if err := o.add(r, n); err != nil {
-			return 0, 0, err
+		return later
+	})
+	for part := range slices.Chunk(tried, planMost) {
+		if err := errors.Join(o.add(r, part), r.rush(ctx, &o)); err != nil {
+			return o.rushed, waits, err
 		}
-	}
-	if len(o.wants) == 0 {
-		return 0, waits, nil
 	}
 	ready, fetch := r.split(folder.Plan(o.wants))
-	n, lacking, err := r.applyAll(ctx, ready, o.views)
+	n, lacking, err := r.applyAll(ctx, ready, &o)
 	if err != nil {
-		return n, waits, err
+		return o.rushed + n, waits, err
 	}
-	m, err := r.fetchAll(ctx, append(fetch, lacking...), o.views, beside)
-	return n + m, waits + len(ready) + len(fetch) - n - m, err
+	m, err := r.fetchAll(ctx, o.still(append(fetch, lacking...)), o.views, beside)
+	return o.rushed + n + m, waits + len(o.wants) - n - m, err
 }
 
-// order is what one round wants.
-type order struct {
-	wants []folder.Want
-	views map[event.Path]event.View
-}
-
-// add looks up what has to be known about one need.
-func (o *order) add(r *replica, n store.Need) error {
-	view, err := r.st.View(n.Path)
-	if err != nil {
-		return err
-	}
-	have, known, err := r.st.Have(n.Path)
-	if err != nil {
-		return err
-	}
-	v := view.Value
-	if on, _ := r.fold.Ignored(n.Path, v.Kind == event.Dir || have.Known.Value.Kind == event.Dir); on {
-		return r.st.SetReason(n.Path, reasonIgnored, "")
-	}
-	if r.holdsNeed(view, have, known) {
-		return r.st.SetReason(n.Path, reasonHeld, "its author changed very much in a short time")
-	}
-	w := folder.Want{
-		Path: n.Path, Value: v,
-		Have: folder.Have{Value: have.Known.Value, Stat: folderStat(have.Stat), Exists: known},
-	}
-	if v.Kind == event.File && v.Size > 0 && !(known && v.SameContent(have.Known.Value)) {
-		if w.Local, err = r.localCopies(v); err != nil {
-			return err
-		}
-	}
-	if o.views == nil {
-		o.views = map[event.Path]event.View{}
-	}
-	o.wants, o.views[n.Path] = append(o.wants, w), view
-	return nil
-}
-
-// localCopies lists files on this disk that hold the whole content of v.
-func (r *replica) localCopies(v event.Value) ([]folder.Local, error) {
-	homes, err := r.st.Copies(v.Root, 4)
-	if err != nil {
-		return nil, err
-	}
-	var out []folder.Local
-	for _, h := range homes {
-		l := folder.Local{Place: folder.Place{Path: h.Path, Version: h.Version}}
-		if !h.Version {
-			have, ok, err := r.st.Have(h.Path)
-			if err != nil {
-				return nil, err
-			}
-			if !ok {
-				continue
-			}
-			l.Stat = folderStat(have.Stat)
-		}
-		out = append(out, l)
-	}
-	return out, nil
-}
-
-// split separates what can be applied from what has to be fetched first. That may be a list of chunks alone: of some versions
-// none is known.
-func (r *replica) split(steps []folder.Step) (ready, fetch []folder.Step) {
-	for _, s := range steps {
-		_, listed := r.manifestOf(s.Want)
-		if s.How == folder.Fetch || s.Want.Kind == event.File && !listed {
-			fetch = append(fetch, s)
-		} else {
-			ready = append(ready, s)
-		}
-	}
-	return ready, fetch
+// nobodysNeed says whether n waits until somebody changes something about it.
+func (r *replica) nobodysNeed(n store.Need) bool {
+	return n.Reason == reasonIgnored || n.Reason == reasonHeld && r.holdBursts() || n.Reason == reasonLocal && !r.mayWrite()
 }
 
 func (r *replica) setApplying(on bool) {

@@ -140,7 +140,7 @@ func (r *replica) Append(_ context.Context, from peer.ID, raws [][]byte) error {
 		r.mu.Lock()
 		r.recent += res.New
 		r.mu.Unlock()
-		r.news.add(res.Paths)
+		r.news.add(segs)
 		r.applyNow.poke()
 		r.reportNow.poke()
 	}

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"time"
 
@@ -11,7 +12,8 @@ import (
 
 const (
 	glanceAfter = 250 * time.Millisecond // a scan that takes no longer finds it all by itself
-	glanceMost  = 64                     // more are no single saves
+	glanceMost  = 64                     // looked at in one go
+	glanceOf    = 8192                   // of more nobody can tell which are single saves
 )
 
 // glanceLoop publishes what somebody saves while a scan is under way that
@@ -49,17 +51,23 @@ func (r *replica) glance(ctx context.Context) error {
 	return r.publish(seen)
 }
 
-// savedMeanwhile are the paths that became due since the scan under way began.
-func (r *replica) savedMeanwhile() (paths []event.Path) {
+// savedMeanwhile are the paths that became due since the scan under way began;
+// of many, those that look like single saves.
+func (r *replica) savedMeanwhile() []event.Path {
+	paths := r.dueMeanwhile()
+	if len(paths) > glanceMost {
+		paths = lone(paths)
+	}
+	return paths[:min(len(paths), glanceMost)]
+}
+
+func (r *replica) dueMeanwhile() []event.Path {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.scanning || r.full || len(r.dirty) > glanceMost {
+	if !r.scanning || r.full || len(r.dirty) > glanceOf {
 		return nil
 	}
-	for p := range r.dirty {
-		paths = append(paths, p)
-	}
-	return paths
+	return slices.Collect(maps.Keys(r.dirty))
 }
 
 // liesElsewhere says whether s may be the new name of something: then it is

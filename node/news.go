@@ -10,24 +10,37 @@ import (
 	"github.com/bwaklog/meerkat/store"
 )
 
-// newsMost is how many paths are news at once; what comes in greater numbers
-// is brought with all else.
-const newsMost = 256
+const (
+	// newsMost is how many paths are news at once: the newest.
+	newsMost = 256
+	// newsFew events alone in a segment are what somebody just saved, whatever
+	// comes with it.
+	newsFew = 16
+	// loneMost changes in a directory, while there are many elsewhere, are no
+	// part of those.
+	loneMost = 2
+)
 
-// news are the paths that events came for lately, so that what somebody just
-// saved is brought before all that has been waiting. Losing one costs a delay
+// news are the paths that somebody just saved something at, as it looks, so
+// that it is brought before all that has been waiting. Losing one costs a delay
 // and nothing else. The zero value is ready.
 type news struct {
 	mu    sync.Mutex
 	paths []event.Path
 }
 
-func (n *news) add(paths []event.Path) {
+// add takes in what came, in the order in which it came.
+func (n *news) add(segs []event.Segment) {
+	for _, s := range segs {
+		n.addPaths(saved(s.Leaves))
+	}
+}
+
+func (n *news) addPaths(paths []event.Path) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if len(n.paths)+len(paths) <= newsMost {
-		n.paths = append(n.paths, paths...)
-	}
+	n.paths = append(n.paths, paths...)
+	n.paths = n.paths[max(0, len(n.paths)-newsMost):]
 }
 
 // take empties the news: each path once, each directory before what is below it.
@@ -46,23 +59,76 @@ func (n *news) some() bool {
 	return len(n.paths) > 0
 }
 
-// bringNews works off the needs of the paths that are news.
-func (r *replica) bringNews(ctx context.Context) (did int, err error) {
+// saved are the paths of a segment's events that look like single saves.
+func saved(leaves []event.Leaf) (paths []event.Path) {
+	few := len(leaves) <= newsFew
+	for _, l := range leaves {
+		if l.Raw != nil && (few || l.Event.Value.Live()) { // a name that goes may come again elsewhere, in the same flood
+			paths = append(paths, l.Event.Path)
+		}
+	}
+	if few {
+		return paths
+	}
+	return lone(paths)
+}
+
+// lone are those of paths that have hardly any neighbour among them, in
+// directories that are not among them either.
+func lone(paths []event.Path) (out []event.Path) {
+	in := map[event.Path]int{}
+	for _, p := range paths {
+		in[p.Dir()]++
+		in[p] += loneMost
+	}
+	for _, p := range paths {
+		if in[p.Dir()] <= loneMost {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// bringNews works off the needs of the paths that are news, and of the
+// directories above them; it returns which it tried, and how many were done.
+func (r *replica) bringNews(ctx context.Context) (tried []event.Path, did int, err error) {
 	var needs []store.Need
-	for _, p := range r.news.take() {
+	for _, p := range withAbove(r.news.take()) {
 		n, ok, err := r.st.NeedAt(p)
 		if err != nil {
-			return 0, err
+			return nil, 0, err
 		}
 		if ok && n.Reason == "" {
-			needs = append(needs, n)
+			needs, tried = append(needs, n), append(tried, p)
 		}
 	}
 	if len(needs) == 0 {
-		return 0, nil
+		return nil, 0, nil
 	}
 	did, _, err = r.round(ctx, needs, freshLane, func(store.Need) bool { return true })
-	return did, err
+	return tried, did, err
+}
+
+// withAbove adds the directories above paths, each once and before what is below it.
+func withAbove(paths []event.Path) []event.Path {
+	all := slices.Clone(paths)
+	for _, p := range paths {
+		for d := p.Dir(); d != ""; d = d.Dir() {
+			all = append(all, d)
+		}
+	}
+	slices.SortFunc(all, folder.ComparePaths)
+	return slices.Compact(all)
+}
+
+// rush brings what is news before o goes on.
+func (r *replica) rush(ctx context.Context, o *order) error {
+	if o.fresh {
+		return nil
+	}
+	tried, did, err := r.bringNews(ctx)
+	o.overtaken(tried, did)
+	return err
 }
 
 // stillNews takes back what could not be fetched yet because as much as may be
@@ -74,5 +140,5 @@ func (r *replica) stillNews(steps []folder.Step) {
 			paths = append(paths, s.Path)
 		}
 	}
-	r.news.add(paths)
+	r.news.addPaths(paths)
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/bwaklog/meerkat/chunker"
 	"github.com/bwaklog/meerkat/event"
 	"github.com/bwaklog/meerkat/folder"
 	"github.com/bwaklog/meerkat/store"
@@ -179,31 +180,47 @@ func (b *batch) add(seen []folder.Seen) error {
 }
 
 // hold keeps for the end of the scan what may be the new name of something.
-func (b *batch) hold() {
+func (b *batch) hold() error {
 	if b.fresh {
-		return
+		return nil
 	}
-	b.seen = slices.DeleteFunc(b.seen, func(s folder.Seen) bool {
-		if s.Ignored || s.Only != "" || s.Value.Kind != event.File || s.Value.Size == 0 {
-			return false
+	roots := make([]chunker.ID, len(b.seen))
+	for i, s := range b.seen {
+		if mayBeMoved(s) {
+			roots[i] = s.Value.Root
 		}
-		homes, err := b.r.st.Copies(s.Value.Root, 1)
-		if err != nil || len(homes) == 0 {
-			return false // an error shows again when it is published
+	}
+	homes, err := b.r.st.CopiesOf(roots, 1)
+	if err != nil {
+		return err
+	}
+	rest := b.seen[:0]
+	for i, s := range b.seen {
+		if !mayBeMoved(s) || len(homes[i]) == 0 {
+			rest = append(rest, s)
+			continue
 		}
 		if len(b.held) == 0 {
 			b.heldSince = time.Now()
 		}
 		b.held = append(b.held, s)
-		return true
-	})
+	}
+	b.seen = rest
+	return nil
+}
+
+// mayBeMoved says whether s is of content that may have lain elsewhere.
+func mayBeMoved(s folder.Seen) bool {
+	return !s.Ignored && s.Only == "" && s.Value.Kind == event.File && s.Value.Size > 0
 }
 
 // flush publishes what has been gathered; with the end of the scan, or when
 // there are very many, deletions as well.
 func (b *batch) flush(gone bool) error {
 	if !gone {
-		b.hold()
+		if err := b.hold(); err != nil {
+			return err
+		}
 	}
 	seen := b.seen
 	if gone || len(b.held) >= goneMost || time.Since(b.heldSince) > heldWait {
