@@ -143,8 +143,18 @@ func (r *replica) healed() {
 	}
 }
 
+// afterCut reports whether damage of a power cut is being looked for.
+func (r *replica) afterCut() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.wet.cut
+}
+
 // cutGone reports whether what a scan misses went with a power cut.
 func (r *replica) cutGone(s folder.Seen) bool {
+	if !r.afterCut() {
+		return false // as nearly always, and not worth a look-up for each
+	}
 	h, known, err := r.st.Have(s.Path)
 	return err == nil && known && h.Known.Value.Live() && r.cutOff(h)
 }
