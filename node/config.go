@@ -106,6 +106,13 @@ func findSetting(key string) (setting, bool) {
 	return t[i], true
 }
 
+func settingKeys() (keys []string) {
+	for _, s := range settingTable() {
+		keys = append(keys, s.key)
+	}
+	return keys
+}
+
 func checkAddr(s string) error {
 	if _, err := ma.NewMultiaddr(s); err != nil {
 		return fmt.Errorf("%q is not a multiaddr such as /ip4/192.168.1.5/tcp/7716: %w", s, err)
@@ -257,7 +264,7 @@ func isSection(key string) bool {
 
 func (c *configFile) unknown(key string) error {
 	e := trouble("config_bad", nil, "%s:%d: unknown key %s", c.path, lineOf(c.text, key), key)
-	if near := nearestKey(key); near != "" {
+	if near := NearestKey(key, settingKeys()); near != "" {
 		e.Hint = fmt.Sprintf("did you mean %s?", near)
 	} else {
 		e.Hint = "remove that line"
@@ -345,11 +352,6 @@ func (c *configFile) settings(env func(string) (string, bool), flags map[string]
 		}
 	}
 	return s, nil
-}
-
-// envName is the environment variable of a key.
-func envName(key string) string {
-	return "MEERKAT_" + strings.ToUpper(strings.ReplaceAll(key, ".", "__"))
 }
 
 func (t setting) fromEnv(s *Settings, env func(string) (string, bool)) error {

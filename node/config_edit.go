@@ -89,42 +89,6 @@ func poolLine(text []byte, i int) int {
 	return 1
 }
 
-// nearestKey is the setting that was probably meant, or "".
-func nearestKey(key string) string {
-	best, least := "", 4
-	for _, s := range settingTable() {
-		_, last, _ := strings.Cut(s.key, ".")
-		d := distance(key, s.key)
-		if key == last { // the section was forgotten
-			d = 0
-		}
-		if d < least {
-			best, least = s.key, d
-		}
-	}
-	return best
-}
-
-// distance is the number of letters to change, add or drop to make b of a.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		last := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			last, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, last+cost)
-		}
-	}
-	return row[len(b)]
-}
-
 // withPool is c and one more pool at its end.
 func (c *configFile) withPool(p HomePool) (*configFile, error) {
 	text := bytes.Clone(c.text)

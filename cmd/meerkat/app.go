@@ -62,6 +62,17 @@ func (a *app) prepare() error {
 	return err
 }
 
+// warnOfEnv says which variables were probably meant to be read. They stop nothing: they may be somebody else's.
+func (a *app) warnOfEnv() {
+	for _, m := range node.MistypedEnv(a.environ, "MEERKAT_HOME", "MEERKAT_DIR", "MEERKAT_TICKET_FILE", "MEERKAT_BOOT_ROOT") {
+		hint := "\"meerkat config ls\" lists the settings"
+		if m.Meant != "" {
+			hint = "did you mean " + m.Meant + "?"
+		}
+		a.say("meerkat: nothing reads the environment variable %s\nhint: %s", clean(m.Name), hint)
+	}
+}
+
 func (a *app) getenv(name string) string {
 	v, _ := a.env(name)
 	return v

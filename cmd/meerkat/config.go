@@ -108,11 +108,12 @@ func (a *app) getSetting(ctx context.Context, b control.Backend, key string) err
 
 func unknownKey(all []node.SettingInfo, key string) error {
 	hint := `"meerkat config ls" lists them`
+	var keys []string
 	for _, s := range all {
-		_, last, _ := strings.Cut(s.Key, ".")
-		if distance(key, s.Key) <= 2 || key == last {
-			hint = "did you mean " + s.Key + "?"
-		}
+		keys = append(keys, s.Key)
+	}
+	if near := node.NearestKey(key, keys); near != "" {
+		hint = "did you mean " + near + "?"
 	}
 	return &node.Error{Code: "config_bad", Message: "there is no setting " + key, Hint: hint, Exit: exitUsage}
 }

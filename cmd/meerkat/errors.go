@@ -98,21 +98,16 @@ func badFlag(c *cobra.Command, err error) error {
 	hint := fmt.Sprintf("%q shows what it takes", c.CommandPath()+" --help")
 	var unknown *pflag.NotExistError
 	if errors.As(err, &unknown) {
-		if s := flagsLike(c, unknown.GetSpecifiedName()); len(s) > 0 {
-			hint = "did you mean " + oneOf(s) + "?"
+		if f := node.Nearest(unknown.GetSpecifiedName(), flagNames(c)); f != "" {
+			hint = fmt.Sprintf("did you mean %q?", "--"+f)
 		}
 	}
 	return usage(err.Error(), hint)
 }
 
-func flagsLike(c *cobra.Command, name string) []string {
-	var like []string
-	c.Flags().VisitAll(func(f *pflag.Flag) {
-		if d := distance(name, f.Name); d <= 2 && d < len(name) {
-			like = append(like, "--"+f.Name)
-		}
-	})
-	return like
+func flagNames(c *cobra.Command) (names []string) {
+	c.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+	return names
 }
 
 func oneOf(names []string) string {
@@ -121,30 +116,6 @@ func oneOf(names []string) string {
 		quoted[i] = fmt.Sprintf("%q", n)
 	}
 	return strings.Join(quoted, " or ")
-}
-
-// distance counts the bytes to insert, drop, replace or swap between two short words.
-func distance(a, b string) int {
-	rows := [3][]int{make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)}
-	for j := range rows[1] {
-		rows[1][j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		older, old, now := rows[0], rows[1], rows[2]
-		now[0] = i
-		for j := 1; j <= len(b); j++ {
-			same := 1
-			if a[i-1] == b[j-1] {
-				same = 0
-			}
-			now[j] = min(old[j]+1, now[j-1]+1, old[j-1]+same)
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				now[j] = min(now[j], older[j-2]+1)
-			}
-		}
-		rows = [3][]int{old, now, older}
-	}
-	return rows[1][len(b)]
 }
 
 // lastWords ends the process where the state cannot be written any more: going on could only promise what would be lost.

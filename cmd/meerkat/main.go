@@ -19,9 +19,10 @@ type stdio struct {
 	in       io.Reader
 	out, err io.Writer
 	env      func(string) (string, bool)
+	environ  []string // all that env finds, as NAME=VALUE
 }
 
-func processIO() stdio { return stdio{os.Stdin, os.Stdout, os.Stderr, os.LookupEnv} }
+func processIO() stdio { return stdio{os.Stdin, os.Stdout, os.Stderr, os.LookupEnv, os.Environ()} }
 
 var errInterrupted = errors.New("interrupted")
 

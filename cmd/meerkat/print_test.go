@@ -61,20 +61,6 @@ func TestCut(t *testing.T) {
 	}
 }
 
-func TestDistance(t *testing.T) {
-	for _, c := range []struct {
-		a, b string
-		want int
-	}{{"", "", 0}, {"count", "count", 0}, {"cuont", "count", 1}, {"cont", "count", 1}, {"kitten", "sitting", 3}, {"", "ab", 2}} {
-		if got := distance(c.a, c.b); got != c.want {
-			t.Errorf("distance(%q, %q) = %d, want %d", c.a, c.b, got, c.want)
-		}
-		if got := distance(c.b, c.a); got != c.want {
-			t.Errorf("distance(%q, %q) = %d, want %d", c.b, c.a, got, c.want)
-		}
-	}
-}
-
 func TestMoment(t *testing.T) {
 	for _, c := range []struct {
 		in   string

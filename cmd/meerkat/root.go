@@ -51,6 +51,7 @@ func newRoot(a *app) *cobra.Command {
 			if err := a.prepare(); err != nil {
 				return err
 			}
+			a.warnOfEnv()
 			a.limit(c)
 			return nil
 		},

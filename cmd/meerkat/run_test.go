@@ -40,7 +40,7 @@ func serveHome(t *testing.T, b control.Backend) (home string) {
 func call(t *testing.T, in string, args ...string) (code int, out, err string) {
 	t.Helper()
 	var o, e bytes.Buffer
-	code = run(t.Context(), args, stdio{strings.NewReader(in), &o, &e, func(string) (string, bool) { return "", false }})
+	code = run(t.Context(), args, stdio{strings.NewReader(in), &o, &e, func(string) (string, bool) { return "", false }, nil})
 	return code, o.String(), e.String()
 }
 
@@ -73,7 +73,7 @@ func TestAnswersOfPeople(t *testing.T) {
 		want bool
 	}{{"y\n", true}, {" YES \n", true}, {"n\n", false}, {"\n", false}, {"", false}, {"yeah\n", false}, {"y", true}} {
 		var e bytes.Buffer
-		a := newApp(stdio{strings.NewReader(c.in), &bytes.Buffer{}, &e, nil}, nil)
+		a := newApp(stdio{strings.NewReader(c.in), &bytes.Buffer{}, &e, nil, nil}, nil)
 		a.terminal = true
 		err := a.confirm("forgetting it")
 		if (err == nil) != c.want {

@@ -68,7 +68,7 @@ func watched(t *testing.T, env map[string]string, in string, look func(screen st
 		}
 	}()
 	lookup := func(name string) (string, bool) { v, ok := env[name]; return v, ok }
-	code := run(t.Context(), args, stdio{program, program, program, lookup})
+	code := run(t.Context(), args, stdio{program, program, program, lookup, nil})
 	program.Close()
 	return code, <-screen
 }
