@@ -2,6 +2,7 @@ package event_test
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -176,6 +177,29 @@ func TestSegmentsAreSplitChainedAndPruned(t *testing.T) {
 	}
 	if len(segs) < 3 || next != 5001 {
 		t.Errorf("%d segments up to %d", len(segs), next-1)
+	}
+}
+
+func TestLatestInIsThatOfTheEventsThatAreThere(t *testing.T) {
+	a, late := newAuthor(3), event.HLC(9<<40)
+	times := []event.HLC{5 << 40, late, 0, 7 << 40} // a clock that went back
+	var drafts []event.Event
+	for i, hlc := range times {
+		drafts = append(drafts, event.Event{Path: event.Path(fmt.Sprint(strings.Repeat("p", 40), i)), Value: file("y", 0o644, int64(i)), HLC: hlc})
+	}
+	s := must(event.Seal(a.key, testPool, a.head, nil, drafts))(t)[0]
+	for most, want := range map[event.HLC]event.HLC{late: late, 7 << 40: 7 << 40, 5 << 40: 5 << 40, 0: 0} {
+		kept := must(s.Prune(func(l event.Leaf) bool { return l.Event.HLC > most }))(t)
+		if got := must(event.LatestIn(kept.Raw))(t); got != want {
+			t.Errorf("of events up to %d: latest %d, want %d", most, got, want)
+		}
+	}
+	none := must(s.Prune(func(event.Leaf) bool { return true }))(t)
+	if got := must(event.LatestIn(none.Raw))(t); got != 0 {
+		t.Errorf("of none: latest %d, want 0", got)
+	}
+	if _, err := event.LatestIn(s.Raw[:len(s.Raw)-1]); err == nil {
+		t.Error("a segment that is cut short has a latest time")
 	}
 }
 

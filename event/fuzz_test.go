@@ -143,3 +143,15 @@ func BenchmarkOpen(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.N*len(drafts))/b.Elapsed().Seconds(), "events/s")
 }
+
+func BenchmarkLatestIn(b *testing.B) {
+	a, drafts := newAuthor(1), benchDrafts()
+	segs := must(event.Seal(a.key, testPool, a.head, nil, drafts))(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		for _, s := range segs {
+			must(event.LatestIn(s.Raw))(b)
+		}
+	}
+	b.ReportMetric(float64(b.N*len(drafts))/b.Elapsed().Seconds(), "events/s")
+}

@@ -69,6 +69,36 @@ func PlaceOf(raw []byte) (Place, error) {
 	return Place{Head: Head{Writer: h.writer, Seq: h.last(), Hash: sum(signed(head))}, First: h.first, Prev: h.prev}, nil
 }
 
+// LatestIn is the latest time that an event of raw bears, without any proof, and 0 where all are pruned: enough to leave what is too
+// old unopened. Its errors are some of those of [OpenSegment].
+func LatestIn(raw []byte) (latest HLC, err error) {
+	_, _, rest, err := splitSegment(raw)
+	in := fields{rest: rest, many: segLeaf}
+	for more := err == nil; more; {
+		var leaf, e field
+		if leaf, more, err = in.next(); !more {
+			break
+		}
+		if e, err = leaf.part(leafEvent); err == nil {
+			e, err = e.part(fieldHLC)
+		}
+		if err != nil {
+			break
+		}
+		latest = max(latest, HLC(e.v))
+	}
+	return latest, err
+}
+
+// part is the field num of the message that f is; one that is not there is zero.
+func (f field) part(num protowire.Number) (field, error) {
+	for in := (fields{rest: f.b}); ; {
+		if p, more, err := in.next(); !more || p.num == num {
+			return p, err
+		}
+	}
+}
+
 // splitSegment takes header and signature off; the leaves remain.
 func splitSegment(raw []byte) (head, sig, leaves []byte, err error) {
 	in := fields{rest: raw}

@@ -26,9 +26,15 @@ func openLogs(t *testing.T) (*replica, func(...event.Path)) {
 // openTwoLogs is openLogs for a node that wrote in two epochs; say names which.
 func openTwoLogs(t *testing.T) (*replica, func(int, ...event.Path)) {
 	t.Helper()
-	key, self := testKey(t, 1)
 	now := event.HLC(1_700_000_000_000 << 16)
-	genesis, err := pool.Found(key, "home", "a", now)
+	return logsAt(t, &now)
+}
+
+// logsAt is openTwoLogs by a clock that the test may set.
+func logsAt(t testing.TB, now *event.HLC) (*replica, func(int, ...event.Path)) {
+	t.Helper()
+	key, self := testKey(t, 1)
+	genesis, err := pool.Found(key, "home", "a", *now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,9 +64,9 @@ func openTwoLogs(t *testing.T) (*replica, func(int, ...event.Path)) {
 		t.Helper()
 		var drafts []event.Event
 		for _, p := range paths {
-			now += 1 << 16
+			*now += 1 << 16
 			v := event.Value{Kind: event.Dir, Mode: 0o755}
-			drafts = append(drafts, event.Change(p, event.Known{}, v, now))
+			drafts = append(drafts, event.Change(p, event.Known{}, v, *now))
 		}
 		segs, err := event.Seal(key, id, heads[i], nil, drafts)
 		if err != nil {
@@ -116,6 +122,53 @@ func TestLogQueriesSkipNothingThatMatters(t *testing.T) {
 		all["a/one"]++
 		if leaves, err = r.leavesAfter(seen, logQuery{}); err != nil || len(leaves) != 1 {
 			t.Errorf("under %q: then %d events, %v; want the one that is new", under, len(leaves), err)
+		}
+	}
+}
+
+// A moment selects what is not before it, also where a log goes back in time.
+func TestLogQueriesSinceAMoment(t *testing.T) {
+	start := event.HLC(1_700_000_000_000 << 16)
+	now := start
+	r, say := logsAt(t, &now)
+	for i := range 400 {
+		if i == 250 {
+			now -= 100 << 16
+		}
+		say(i%2, event.Path(fmt.Sprintf("d/%04d", i)), event.Path(fmt.Sprintf("e/%04d", i)))
+	}
+	var all []event.Leaf
+	if err := r.eachLeaf(map[event.Writer]uint64{}, logQuery{}, func(l event.Leaf) { all = append(all, l) }); err != nil || len(all) != 800 {
+		t.Fatalf("%d events, %v; want 800", len(all), err)
+	}
+	for _, ms := range []int{-5, 0, 1, 300, 399, 450, 499, 500, 501, 699, 700, 701, 5000} {
+		since := start.Time().Add(time.Duration(ms) * time.Millisecond)
+		want := map[event.Path]bool{}
+		for _, l := range all {
+			if !l.Event.HLC.Time().Before(since) {
+				want[l.Event.Path] = true
+			}
+		}
+		got := map[event.Path]bool{}
+		if err := r.history(t.Context(), LogRequest{Since: since}, func(c ChangeInfo) error { got[event.Path(c.Path)] = true; return nil }); err != nil {
+			t.Fatal(err)
+		}
+		if !maps.Equal(got, want) {
+			t.Errorf("since %d ms after the start: %d changes, want %d", ms, len(got), len(want))
+		}
+	}
+}
+
+func BenchmarkLogSince(b *testing.B) {
+	now := event.HLC(1_700_000_000_000 << 16)
+	r, say := logsAt(b, &now)
+	for i := range 20_000 {
+		say(i%2, event.Path(fmt.Sprintf("d/%05d", i)))
+	}
+	for b.Loop() {
+		n := 0
+		if err := r.history(b.Context(), LogRequest{Since: now.Time()}, func(ChangeInfo) error { n++; return nil }); err != nil || n != 1 {
+			b.Fatal(n, err)
 		}
 	}
 }
