@@ -55,6 +55,7 @@ func TestMistypedEnv(t *testing.T) {
 		"MEERKAT_TEST_CLOCK=+1s":     nil,
 		"MEERKAT_LAB_PROGRAM=x":      nil,
 		"MEERKAT_BIN=x":              nil,
+		"MEERKAT_ACTIVE_HELP=0":      nil, // of the completion scripts
 		"MEERKAT_PORT=tcp://1.2.3.4": nil, // an orchestrator's, for a service called meerkat
 		"MEERKAT_SERVICE_HOST=x":     nil,
 		"MEERKAT_PORT_7716_TCP=x":    nil,
