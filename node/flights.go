@@ -62,12 +62,12 @@ type flight struct {
 }
 
 // begin claims what of an author's steps can be fetched now, on the lane beside
-// where the whole one is taken; nil is nothing.
+// where the whole one is taken, or where they are news; nil is nothing.
 func (f *flights) begin(p peer.ID, steps []folder.Step, views map[event.Path]event.View, beside laneKind) *flight {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	l := &flight{lane: lane{author: p}, steps: f.free(steps)}
-	if f.by[l.lane] {
+	if f.by[l.lane] || beside == freshLane {
 		l.lane.kind, l.steps = beside, latest(l.steps, views)
 	}
 	if f.by[l.lane] || len(l.steps) == 0 {
@@ -136,7 +136,7 @@ type landing struct {
 // fetchAll brings the content of steps from other members and applies them,
 // each author's by itself; it counts those that are done. When something else
 // waits to be done it does not wait for the rest, which goes on meanwhile. What
-// nobody online has is marked and left.
+// nobody online has is marked and left. For what is news it never waits.
 func (r *replica) fetchAll(ctx context.Context, steps []folder.Step, views map[event.Path]event.View, beside laneKind) (int, error) {
 	if len(steps) == 0 {
 		return 0, nil
@@ -153,10 +153,10 @@ func (r *replica) fetchAll(ctx context.Context, steps []folder.Step, views map[e
 	out := 0
 	for p, part := range parts {
 		l := r.flights.begin(p, part, views, beside)
+		if beside == freshLane {
+			r.stillNews(part)
+		}
 		if l == nil {
-			if beside == freshLane {
-				r.stillNews(part)
-			}
 			continue
 		}
 		out++
@@ -166,6 +166,9 @@ func (r *replica) fetchAll(ctx context.Context, steps []folder.Step, views map[e
 			landed <- landing{n, err}
 			r.applyNow.poke()
 		}()
+	}
+	if beside == freshLane {
+		return 0, nil
 	}
 	return r.awaitFlights(ctx, landed, out)
 }

@@ -90,7 +90,8 @@ func lone(paths []event.Path) (out []event.Path) {
 }
 
 // bringNews works off the needs of the paths that are news, and of the
-// directories above them; it returns which it tried, and how many were done.
+// directories above them, unless they ask for much; it returns which it tried,
+// and how many were done.
 func (r *replica) bringNews(ctx context.Context) (tried []event.Path, did int, err error) {
 	var needs []store.Need
 	for _, p := range withAbove(r.news.take()) {
@@ -98,7 +99,7 @@ func (r *replica) bringNews(ctx context.Context) (tried []event.Path, did int, e
 		if err != nil {
 			return nil, 0, err
 		}
-		if ok && n.Reason == "" {
+		if ok && n.Reason == "" && n.Bytes <= quickFile {
 			needs, tried = append(needs, n), append(tried, p)
 		}
 	}
@@ -131,12 +132,12 @@ func (r *replica) rush(ctx context.Context, o *order) error {
 	return err
 }
 
-// stillNews takes back what could not be fetched yet because as much as may be
-// is on its way, unless it has to wait for that in any case.
+// stillNews takes back what did not begin to come because as much as may be is
+// on its way.
 func (r *replica) stillNews(steps []folder.Step) {
 	var paths []event.Path
 	for _, s := range steps {
-		if s.Want.Size <= quickFile {
+		if !r.flights.on(s.Path) {
 			paths = append(paths, s.Path)
 		}
 	}
