@@ -48,13 +48,14 @@ func chunksOf(steps []folder.Step, n int) [][]folder.Step {
 	return out
 }
 
-// apply carries out one batch and makes the index follow; lists are those that were fetched for it. The disk is held
-// from the moment when names begin to change until the index says so too.
+// apply carries out one batch and makes the index follow; lists are those that were fetched for it. A batch of a few goes
+// before those that wait. The disk is held from the moment when names begin to change until the index says so too.
 func (r *replica) apply(ctx context.Context, steps []folder.Step, views map[event.Path]event.View, lists manifests) (int, []folder.Step, error) {
 	r.setApplying(true)
 	bytes := min(sizeOf(steps), mostBytes)
 	defer r.staging.Add(-bytes)
 	defer r.batches.begin("applying", r.staging.Add(bytes))() // one batch after the other
+	defer r.applyTurn.pass(len(steps) <= newsFew)()
 	held := false
 	defer func() {
 		if held {

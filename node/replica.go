@@ -70,6 +70,7 @@ type replica struct {
 
 	scans, applies pulse        // of the two loops
 	batches        pulses       // of applies, also of flights
+	applyTurn      turnstile    // of those
 	staging        atomic.Int64 // bytes that those have to move
 
 	settings func() Settings
