@@ -65,7 +65,8 @@ try-packages:
     packaging/try-qemu dist/meerkat-linux-arm64 qemu-aarch64-static
     packaging/try-qemu dist/meerkat-linux-armv7 qemu-arm-static
     QEMU_CPU=arm1176 packaging/try-qemu dist/meerkat-linux-armv6 qemu-arm-static
+    packaging/try-qemu dist/meerkat-linux-riscv64 qemu-riscv64-static
 
-# a target built again elsewhere, and compared with dist/
-try-reproducible target="linux/amd64":
-    packaging/try-reproducible {{target}}
+# targets built again elsewhere, and compared with dist/
+try-reproducible *targets="linux/amd64":
+    packaging/try-reproducible {{targets}}
