@@ -3,6 +3,7 @@ package bench
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"testing"
 	"time"
 
@@ -62,24 +63,59 @@ func TestBusy(t *testing.T) {
 			a, b := l.Hosts[0], l.Hosts[1]
 			b.Wired(w.wire)
 			l.Pool(a, b)
+			a.Write("work/first", "the directory is there")
+			l.Equal(a, b)
 			noise(t, beside(a, "big"), w.size)
 			a.OK(os.Rename(beside(a, "big"), a.Path("big")))
-			took := whileBusy(t, a, b, w.size)
+			took := whileBusy(t, a, b, func() bool { return !b.Exists("big") })
 			latency("small file saved during a big transfer, "+w.name, took, atMost(1000, "%.0f ms"), atMost(1000, "%.0f ms"))
 			l.Equal(a, b)
 		})
 	}
-	t.Run("many small files", func(t *testing.T) {
-		l := lab.New(t, "a", "b")
-		a, b := l.Hosts[0], l.Hosts[1]
-		b.Wired(lab.Wire{RTT: 40 * time.Millisecond, Rate: 100 * mbit})
-		l.Pool(a, b)
-		smallTree(t, beside(a, "tree"), 0, 30_000)
-		a.OK(os.Rename(beside(a, "tree"), a.Path("tree")))
-		took := whileBusy(t, a, b, 0)
-		latency("the same, while 30,000 files come over 100 Mbit/s", took, bar{}, atMost(5000, "%.0f ms"))
-		l.EqualWithin(2*time.Minute, a, b)
-	})
+}
+
+// TestBusyWithSmallFiles saves small files, one a second, while very many come
+// from the same member or from another one.
+func TestBusyWithSmallFiles(t *testing.T) {
+	const files = 30_000
+	wire := lab.Wire{RTT: 40 * time.Millisecond, Rate: 100_000_000}
+	for _, f := range []struct {
+		name string
+		from string // where they are written
+		put  []string
+	}{
+		{"moved in", "a", []string{"mv"}},
+		{"copied in", "a", []string{"cp", "-a"}},
+		{"moved in elsewhere", "c", []string{"mv"}},
+	} {
+		t.Run(f.name, func(t *testing.T) {
+			l := lab.New(t, "a", "b", "c")
+			hosts := l.Hosts
+			if f.from == "a" {
+				hosts = hosts[:2]
+			}
+			a, b, from := hosts[0], hosts[1], hosts[len(hosts)-1]
+			if f.from == "a" {
+				from = a
+			}
+			for _, h := range hosts[1:] {
+				h.Wired(wire)
+			}
+			l.Pool(hosts...)
+			a.Write("work/first", "the directory is there")
+			l.Equal(hosts...)
+			smallTree(t, beside(from, "tree"), 0, files)
+			put := exec.Command(f.put[0], append(f.put[1:], beside(from, "tree"), from.Path("tree"))...)
+			start := time.Now()
+			from.OK(put.Start())
+			took := whileBusy(t, a, b, func() bool { p := pool(t, b); return p.Files < files || p.WantedHere.Files > 0 })
+			all := time.Since(start)
+			from.OK(put.Wait())
+			latency(fmt.Sprintf("small file saved while %d others are %s", files, f.name), took, bar{}, atMost(5000, "%.0f ms"))
+			add("  until those are there", "%.1f s", all.Seconds(), "", "", bar{})
+			l.EqualWithin(2*time.Minute, hosts...)
+		})
+	}
 }
 
 // TestSaveDuringScan saves small files while a very large one, which is a hole,
@@ -108,23 +144,13 @@ func TestSaveDuringScan(t *testing.T) {
 	latency("small file saved while 12 GiB are read", took, bar{}, atMost(1000, "%.0f ms"))
 }
 
-// whileBusy saves a small file on a every second, until b has size bytes as
-// "big", or wants little of what was to come; it says how long each took to
-// arrive.
-func whileBusy(t *testing.T, a, b *lab.Host, size int64) (took []time.Duration) {
+// whileBusy saves a small file on a every second, as long as it is busy; it says
+// how long each took to arrive on b.
+func whileBusy(t *testing.T, a, b *lab.Host, busy func() bool) (took []time.Duration) {
 	t.Helper()
-	if size == 0 {
-		until(t, "it begins", time.Minute, 10*time.Millisecond, func() bool { return pool(t, b).WantedHere.Files > 1000 })
-	}
-	time.Sleep(2 * time.Second) // the transfer is in full swing
-	busy := func() bool {
-		if size == 0 {
-			return pool(t, b).WantedHere.Files > 1000
-		}
-		return !b.Exists("big")
-	}
+	time.Sleep(2 * time.Second) // it is in full swing
 	for i := 0; busy(); i++ {
-		name, n := fmt.Sprintf("note%d", i), int64(1000+i)
+		name, n := fmt.Sprintf("work/note%d", i), int64(1000+i)
 		start := time.Now()
 		a.OK(os.WriteFile(a.Path(name), lab.Noise(uint64(i), int(n)), 0o644))
 		took = append(took, visible(t, b.Path(name), n, 2*time.Minute).Sub(start))
