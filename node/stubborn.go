@@ -10,9 +10,10 @@ import (
 const (
 	// stubbornAfter and stubbornTries are how long and how often a path is tried
 	// at once, because a scan is about to say what stands there, before it is
-	// tried with pauses like all that waits.
+	// tried with pauses like all that waits; stubbornHot tries are enough in any time.
 	stubbornAfter = time.Second
 	stubbornTries = 3
+	stubbornHot   = 100
 	stubbornMost  = 100_000
 )
 
@@ -43,7 +44,7 @@ func (s *stubborn) again(p event.Path, now time.Time) bool {
 	}
 	n.times++
 	s.by[p] = n
-	return n.times >= stubbornTries && now.Sub(n.since) >= stubbornAfter
+	return n.times >= stubbornHot || n.times >= stubbornTries && now.Sub(n.since) >= stubbornAfter
 }
 
 // over forgets p: something else came of it.

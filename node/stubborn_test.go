@@ -24,3 +24,17 @@ func TestStubbornPathsAreTriedWithPauses(t *testing.T) {
 		t.Error("what came to an end counts still")
 	}
 }
+
+// What waits for a directory to become empty is tried again at once: that must not go round and round for a second.
+func TestStubbornPathIsNotTriedWithoutEnd(t *testing.T) {
+	var s stubborn
+	now := time.Now()
+	for range stubbornHot - 1 {
+		if s.again("f", now) {
+			t.Fatal("it is to be tried again at once")
+		}
+	}
+	if !s.again("f", now) {
+		t.Errorf("after %d tries in no time it is to wait", stubbornHot)
+	}
+}
