@@ -19,9 +19,8 @@ type mapper struct {
 	net  network.Network
 	make func(network.Network) basichost.NATManager
 
-	mu  sync.Mutex
-	now basichost.NATManager
-	at  []string // the machine's IPv4 addresses when the router was looked for
+	nowRouter
+	at []string // the machine's IPv4 addresses when the router was looked for
 }
 
 func newMapper() *mapper { return &mapper{make: newAnyRouter} }
@@ -38,46 +37,61 @@ func (m *mapper) Moved(addrs []string) {
 	if m == nil {
 		return
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	at := ipv4Of(addrs)
-	if m.now == nil || slices.Equal(at, m.at) {
-		return
+	if old := m.renewed(ipv4Of(addrs)); old != nil {
+		_ = old.Close() // it cannot fail, and may ask a router that is gone: the new one is not kept from answering
 	}
-	_ = m.now.Close() // it cannot fail
-	m.now, m.at = m.make(m.net), at
 }
 
-func (m *mapper) current() basichost.NATManager {
+// renewed is the router of the network before, where at are other addresses
+// than there; another is looked for.
+func (m *mapper) renewed(at []string) (old basichost.NATManager) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.now
+	if m.now == nil || slices.Equal(at, m.at) {
+		return nil
+	}
+	old, m.now, m.at = m.now, m.make(m.net), at
+	return old
+}
+
+// Close takes the mappings back.
+func (m *mapper) Close() error { return m.closeNow() }
+
+// nowRouter is the router that is asked at present, if any.
+type nowRouter struct {
+	mu  sync.Mutex
+	now basichost.NATManager
+}
+
+func (r *nowRouter) current() basichost.NATManager {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.now
 }
 
 // GetMapping is where a listen address is to be reached, or nil.
-func (m *mapper) GetMapping(a ma.Multiaddr) ma.Multiaddr {
-	if now := m.current(); now != nil {
+func (r *nowRouter) GetMapping(a ma.Multiaddr) ma.Multiaddr {
+	if now := r.current(); now != nil {
 		return now.GetMapping(a)
 	}
 	return nil
 }
 
 // HasDiscoveredNAT reports whether a router answered.
-func (m *mapper) HasDiscoveredNAT() bool {
-	now := m.current()
+func (r *nowRouter) HasDiscoveredNAT() bool {
+	now := r.current()
 	return now != nil && now.HasDiscoveredNAT()
 }
 
-// Close takes the mappings back.
-func (m *mapper) Close() error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.now == nil {
+func (r *nowRouter) closeNow() error {
+	r.mu.Lock()
+	now := r.now
+	r.now = nil
+	r.mu.Unlock()
+	if now == nil {
 		return nil
 	}
-	err := m.now.Close()
-	m.now = nil
-	return err
+	return now.Close()
 }
 
 // Kinds of answers of a router that is asked for ports.

@@ -223,11 +223,9 @@ func pmpPortOf(a ma.Multiaddr) (openedPort, ma.Multiaddr, bool) {
 // anyRouter is the gateway where it speaks NAT-PMP, and else a router that answers to UPnP: only one of them, or each port would be
 // opened twice. It is a NATManager.
 type anyRouter struct {
-	done sync.WaitGroup
-
-	mu   sync.Mutex
-	over bool
-	now  basichost.NATManager // nil until it is known
+	nowRouter // none until it is known
+	done      sync.WaitGroup
+	over      bool
 }
 
 // newAnyRouter begins to look for a router and returns at once.
@@ -247,34 +245,11 @@ func newAnyRouter(n network.Network) basichost.NATManager {
 	return r
 }
 
-func (r *anyRouter) current() basichost.NATManager {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.now
-}
-
-// GetMapping is where a listen address is to be reached, or nil.
-func (r *anyRouter) GetMapping(a ma.Multiaddr) ma.Multiaddr {
-	if now := r.current(); now != nil {
-		return now.GetMapping(a)
-	}
-	return nil
-}
-
-// HasDiscoveredNAT reports whether a router answered.
-func (r *anyRouter) HasDiscoveredNAT() bool {
-	now := r.current()
-	return now != nil && now.HasDiscoveredNAT()
-}
-
 // Close takes the mappings back. It waits for a gateway that is being asked.
 func (r *anyRouter) Close() error {
 	r.mu.Lock()
 	r.over = true
 	r.mu.Unlock()
 	r.done.Wait()
-	if now := r.current(); now != nil {
-		return now.Close()
-	}
-	return nil
+	return r.closeNow()
 }
