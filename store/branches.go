@@ -46,7 +46,9 @@ func (b branches) with(p event.Place, branch byte, follows bool) branches {
 func (b *branches) add(p event.Place, branch byte, follows bool) {
 	b.sum.Add(p.Hash)
 	b.last = max(b.last, p.Seq)
-	delete(b.lacks, p.Head)
+	if b.lacks[p.Head] { // no delete otherwise: with has not cloned it, and others read it
+		delete(b.lacks, p.Head)
+	}
 	switch {
 	case !follows && b.lacks == nil:
 		b.lacks = map[event.Head]bool{p.Before(): true}

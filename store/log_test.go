@@ -225,6 +225,38 @@ func TestForkWithoutItsStartIsAHole(t *testing.T) {
 	}
 }
 
+// TestForksAreReadWhileTheyGrow: what a reader of a forked log holds is not what Append changes. The race detector sees it.
+func TestForksAreReadWhileTheyGrow(t *testing.T) {
+	c := newClan(t, 1)
+	a := c.authors[0]
+	common, left, right := split(t, c)
+	p := openClan(t, c)
+	must[store.Result](t)(p.Append(slices.Concat(common, left)...))
+	if _, err := p.Append(right[1]); err == nil {
+		t.Fatal("a segment whose start is missing makes no fork")
+	}
+	stop, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				_ = p.Forks()
+			}
+		}
+	}()
+	for i := range 20 {
+		must[store.Result](t)(p.Append(a.say(t, one(c, event.Path(fmt.Sprint("more", i)), "x"))...))
+	}
+	close(stop)
+	<-done
+	if f, ok := p.Fork(a.head.Writer); !ok || !f.Hole || f.Head.Seq != a.head.Seq {
+		t.Errorf("Fork = %+v, %v, want one with a hole up to %d", f, ok, a.head.Seq)
+	}
+}
+
 func TestRemovalTakesEffectOnTheTree(t *testing.T) {
 	c := newClan(t, 2)
 	p, q := openClan(t, c), openClan(t, c)
