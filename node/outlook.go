@@ -39,6 +39,8 @@ type outlook struct {
 	seen  map[sighter]sighting
 	asked map[sighter]time.Time // when a glimpse was taken
 	blind bool                  // the newest glimpse over QUIC failed
+	own   bool                  // this machine had a public IPv4 address
+	ownAt time.Time             // when that was looked up
 }
 
 // sighter is who saw this node, and over which transport.
@@ -210,7 +212,18 @@ func (o *outlook) Public() bool {
 	case reach == network.ReachabilityPrivate:
 		return false
 	}
-	return hasPublicIPv4()
+	return o.ownPublic()
+}
+
+// ownPublic is hasPublicIPv4, looked up as often as the network is watched:
+// many ask, and each look asks the kernel.
+func (o *outlook) ownPublic() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.ownAt.IsZero() || time.Since(o.ownAt) >= networkPoll {
+		o.own, o.ownAt = hasPublicIPv4(), time.Now()
+	}
+	return o.own
 }
 
 // Reachability is "public", "private" or "unknown".

@@ -111,10 +111,34 @@ func (s *sums) need(r needRow, by int64) {
 	}
 }
 
-// Needs are up to max needs behind the path after ("": from the start), each directory before what is below it.
+// Needs are up to max needs behind the path after ("": from the start), each directory before what is below it. Callers
+// must not change them. While nothing changes, asking again from the start reads no disk.
 func (p *Pool) Needs(after event.Path, max int) []Need {
-	var needs []Need
-	err := p.needs(after, func(n Need) error {
+	if after != "" {
+		needs, _ := p.listNeeds(after, max)
+		return needs
+	}
+	seq := p.shown.Load().seq
+	if f := p.first.Load(); f != nil && f.seq == seq && (len(f.needs) < f.max || max <= f.max) {
+		return f.needs[:min(max, len(f.needs))]
+	}
+	needs, err := p.listNeeds("", max)
+	if err == nil {
+		p.first.Store(&firstNeeds{seq, max, needs})
+	}
+	return needs
+}
+
+// firstNeeds are the needs, at most max, as they were with the change seq. To read them anew costs a step for each row
+// that is deleted and not compacted away yet: after a first sync, one for each file.
+type firstNeeds struct {
+	seq   uint64
+	max   int
+	needs []Need
+}
+
+func (p *Pool) listNeeds(after event.Path, max int) (needs []Need, err error) {
+	err = p.needs(after, func(n Need) error {
 		if len(needs) >= max {
 			return errStop
 		}
@@ -124,7 +148,7 @@ func (p *Pool) Needs(after event.Path, max int) []Need {
 	if err != nil && !errors.Is(err, ErrClosed) {
 		p.db.log.Error("read needs", "pool", p.id, "err", err)
 	}
-	return needs
+	return needs, err
 }
 
 // needs calls f for each need behind after.

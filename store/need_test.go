@@ -124,3 +124,27 @@ func TestNeedsPage(t *testing.T) {
 		seen[path] = true
 	}
 }
+
+// TestNeedsAskedAgain: what is remembered of the first needs is never less, nor older, than what a reader has asked for.
+func TestNeedsAskedAgain(t *testing.T) {
+	c := newClan(t, 2)
+	p := openClan(t, c)
+	for _, path := range []event.Path{"a", "b", "c"} {
+		hear(t, c, p, path, file(string(path)))
+	}
+	for _, max := range []int{2, 1, 3, 9, 2} {
+		if got := p.Needs("", max); len(got) != min(max, 3) {
+			t.Errorf("Needs of at most %d = %v", max, got)
+		}
+	}
+	must[store.Result](t)(p.Commit(store.Tx{Put: map[event.Path]store.Have{"a": have(1, file("a"))}}))
+	if got := p.Needs("", 9); len(got) != 2 || got[0].Path != "b" {
+		t.Errorf("Needs after a change = %v, want b and c", got)
+	}
+	if err := p.SetReason("b", "why", "because"); err != nil {
+		t.Fatal(err)
+	}
+	if got := p.Needs("", 1); len(got) != 1 || got[0].Reason != "why" {
+		t.Errorf("Needs after a reason = %v", got)
+	}
+}

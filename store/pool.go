@@ -25,6 +25,7 @@ type Pool struct {
 	latest  facts      // guarded by write: with every change that was applied
 
 	shown atomic.Pointer[facts] // with every change that is durable
+	first atomic.Pointer[firstNeeds]
 }
 
 // facts are what of a pool is held in memory. They are replaced, not changed.
