@@ -117,3 +117,19 @@ func FuzzDecodeMarker(f *testing.F) {
 		}
 	})
 }
+
+// TestNoteLog: what is noted is read again, as often as it is written over, and a folder that has no note says so.
+func TestNoteLog(t *testing.T) {
+	f, err := folder.Create(folder.Config{Root: t.TempDir(), Pool: testPool})
+	ensure(t, err)
+	defer f.Close()
+	if b := f.NotedLog(); b != nil {
+		t.Errorf("NotedLog of a new folder = %q", b)
+	}
+	for _, text := range []string{"first", "again"} {
+		ensure(t, f.NoteLog([]byte(text)))
+		if b := f.NotedLog(); string(b) != text {
+			t.Errorf("NotedLog = %q, want %q", b, text)
+		}
+	}
+}

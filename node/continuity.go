@@ -64,6 +64,9 @@ func (r *replica) continuity() (found evidence, now continuity, err error) {
 	found = unborn
 	if ok {
 		found, now.Cut = before.judge(now), before.cutFrom(now)
+		if r.outrun() {
+			found = broken
+		}
 		r.fold.Moved(before.Device)
 	}
 	if before.Device != 0 {

@@ -16,9 +16,8 @@ const (
 	beforeKey = "epoch/before"
 )
 
-// openEpoch takes up the epoch of the state where the state can be trusted to
-// hold all that was signed in it, and begins a new one otherwise.
-func (r *replica) openEpoch(found evidence) error {
+// loadEpoch takes up the epoch of the state.
+func (r *replica) loadEpoch() error {
 	r.disk.Lock()
 	defer r.disk.Unlock()
 	r.writer.Node = r.self
@@ -31,6 +30,14 @@ func (r *replica) openEpoch(found evidence) error {
 			*to = binary.BigEndian.Uint64(raw)
 		}
 	}
+	return nil
+}
+
+// openEpoch begins a new epoch where the state cannot be trusted to hold all
+// that was signed in its own.
+func (r *replica) openEpoch(found evidence) error {
+	r.disk.Lock()
+	defer r.disk.Unlock()
 	switch {
 	case r.writer.Epoch == 0:
 		return r.newEpochLocked("first")

@@ -293,6 +293,9 @@ func (r *replica) commit(tx store.Tx) error {
 	if _, err := r.st.Commit(tx); err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
+	if len(tx.Segments) > 0 {
+		r.noteLogEnd()
+	}
 	for _, s := range tx.Segments {
 		r.feed.Announce(r.id, s)
 		r.tell([]event.Segment{s})

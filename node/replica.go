@@ -234,6 +234,9 @@ func (r *replica) begin(ctx context.Context) (evidence, error) {
 	}
 	r.cleanTmp()
 	r.loadPause()
+	if err := r.loadEpoch(); err != nil {
+		return broken, err
+	}
 	found, now, err := r.continuity()
 	if err != nil {
 		return broken, err
@@ -247,6 +250,7 @@ func (r *replica) begin(ctx context.Context) (evidence, error) {
 	if err := r.loadWet(now.Cut); err != nil {
 		return broken, err
 	}
+	r.noteLogEnd()
 	return found, r.renew(now) // last: what it overwrites is what found was judged by
 }
 

@@ -1,11 +1,13 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -123,6 +125,39 @@ func TestO_LG_1_StateRolledBack(t *testing.T) {
 	told(l, b, 5*time.Second, "restored from a backup")
 }
 
+// TestStateRolledBackInTheSameRun: a state is put back that was copied while the node ran, and which no later run has used. The marks of a
+// run agree, the folder alone knows that the log was longer. What b says again, alone, is no edit: a's deletion of it stands.
+func TestStateRolledBackInTheSameRun(t *testing.T) {
+	l, a, b := two(t)
+	b.Write("f", "old")
+	l.Equal(a, b)
+	old, state := filepath.Join(l.Dir, "backup"), filepath.Join(b.Home, "state")
+	b.Signal(syscall.SIGSTOP)
+	l.Must("cp", "-a", state, old)
+	b.Signal(syscall.SIGCONT)
+	b.Write("f", "newer")
+	l.Equal(a, b)
+	b.Kill()
+	a.Stop()
+	l.Must("rsync", "-a", "--delete", "--inplace", "--checksum", old+"/", state+"/")
+	a.OK(os.Remove(a.Path("f")))
+	b.Up()
+	told(l, b, 5*time.Second, "restored from a backup")
+	b.Write("h", "made since")
+	l.Until(90*time.Second, "b publishes alone", func() error {
+		if r := b.Try("log", "h"); r.Code != 0 {
+			return errors.New(r.Err)
+		}
+		return nil
+	})
+	a.Up()
+	l.Equal(a, b)
+	a.Want("h", "made since")
+	a.Want("f", "<absent>")
+	b.Want("f", "<absent>")
+	a.WantConflicts(0)
+}
+
 // A roll-back that leaves no trace on this machine is found out by the members.
 func TestStateRolledBackInPlace(t *testing.T) {
 	l, a, b := two(t)
@@ -131,9 +166,8 @@ func TestStateRolledBackInPlace(t *testing.T) {
 	b.Stop()
 	old := filepath.Join(l.Dir, "backup")
 	l.Must("cp", "-a", filepath.Join(b.Home, "state"), old)
-	marker := b.Path(".meerkat/pool")
-	text, err := os.ReadFile(marker)
-	b.OK(err)
+	marks := filepath.Join(l.Dir, "marks")
+	l.Must("rsync", "-a", b.Path(".meerkat/pool"), b.Path(".meerkat/log"), marks+"/")
 	b.Up()
 	for i := range 5 {
 		b.Write("f", fmt.Sprintf("newer %d", i))
@@ -143,7 +177,7 @@ func TestStateRolledBackInPlace(t *testing.T) {
 	b.Stop()
 	a.Stop()
 	l.Must("rsync", "-a", "--delete", "--inplace", "--checksum", old+"/", filepath.Join(b.Home, "state")+"/")
-	b.OK(os.WriteFile(marker, text, 0o644))
+	l.Must("rsync", "-a", "--checksum", marks+"/", b.Path(".meerkat")+"/")
 	b.Up() // alone, and with nothing to doubt
 	b.Write("f", "on a forked branch")
 	b.Cli("scan")
