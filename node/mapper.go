@@ -12,7 +12,7 @@ import (
 	manet "github.com/multiformats/go-multiaddr/net"
 )
 
-// mapper asks the router to map this node's ports (UPnP, NAT-PMP). libp2p looks
+// mapper asks the router to map this node's ports (PCP, NAT-PMP, UPnP). libp2p looks
 // for a router once, when the host starts: a mapper looks anew when the machine
 // has come to another network. Make it with new and give of to the host.
 type mapper struct {

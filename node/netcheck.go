@@ -79,7 +79,7 @@ func (i NetInfo) advise(port, mapped int) []string {
 	}
 	switch mapped {
 	case mapRefused:
-		out = append(out, fmt.Sprintf("the router was asked to open port %d and did not: allow it there (UPnP, NAT-PMP), or forward the port by hand", port))
+		out = append(out, fmt.Sprintf("the router was asked to open port %d and did not: allow it there (UPnP, PCP, NAT-PMP), or forward the port by hand", port))
 	case mapInside:
 		out = append(out, "the router opened a port, but has no public address itself: there is another router in front of it, often the provider's; forward the port there as well, or ask for a public address")
 	}

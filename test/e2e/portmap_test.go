@@ -11,7 +11,7 @@ import (
 
 // Home's router opens a port when it is asked to; the office's cannot be punched through. No member has a public address.
 func TestNAT_PortMappedByTheRouter(t *testing.T) {
-	for _, protocol := range []string{"upnp", "natpmp"} {
+	for _, protocol := range []string{"upnp", "natpmp", "pcp"} {
 		t.Run(protocol, func(t *testing.T) {
 			t.Parallel()
 			portMapped(t, protocol)
@@ -25,16 +25,22 @@ func portMapped(t *testing.T, protocol string) {
 	atHome.MapPorts(protocol)
 	home, office := atHome.AddHost("home"), atOffice.AddHost("office")
 	home.Cli("init", home.Dir, "--name", "home")
-	home.Up()
+	opened := func() {
+		l.Until(40*time.Second, "the router has opened a port", func() error {
+			if all := strings.Join(home.Addrs(), " "); !strings.Contains(all, "/"+atHome.IP+"/") {
+				return fmt.Errorf("%s", all)
+			}
+			return nil
+		})
+	}
 	start := time.Now()
-	l.Until(40*time.Second, "the router has opened a port", func() error {
-		if all := strings.Join(home.Addrs(), " "); !strings.Contains(all, "/"+atHome.IP+"/") {
-			return fmt.Errorf("%s", all)
-		}
-		return nil
-	})
+	home.Up()
+	opened()
 	t.Logf("mapped after %v: %v", time.Since(start), home.Addrs())
 	t.Log(home.Cli("netcheck"))
+	home.Kill() // the port stays open, and is asked for again
+	home.Up()
+	opened()
 	office.Up()
 	office.Cli("join", home.Cli("invite", "-q"), office.Dir, "--timeout", "30s")
 	home.Put("f", "x")

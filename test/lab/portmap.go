@@ -7,8 +7,8 @@ import (
 	"syscall"
 )
 
-// MapPorts has the router open ports to hosts on its LAN that ask for it in a protocol, "upnp" or "natpmp", as most routers at home
-// do. It needs miniupnpd (of Debian's miniupnpd-nftables), and runs until the test ends.
+// MapPorts has the router open ports to hosts on its LAN that ask for it in a protocol, "upnp", "natpmp" or "pcp", as most routers at home
+// do; what is asked in another is lost. It needs miniupnpd (of Debian's miniupnpd-nftables), and runs until the test ends.
 func (r *Router) MapPorts(protocol string) {
 	l := r.lab
 	l.T.Helper()
@@ -19,9 +19,12 @@ func (r *Router) MapPorts(protocol string) {
 		"add rule inet upnp c_pre jump prerouting_miniupnpd",
 		"insert rule ip guard c_fwd ct status dnat accept",
 	)
+	if version, other := map[string]int{"natpmp": 2, "pcp": 0}[protocol]; other { // the first byte of what a host sends: the other's is dropped
+		r.nft("add chain inet upnp c_in { type filter hook input priority 0 ; }", fmt.Sprintf("add rule inet upnp c_in udp dport 5351 @th,64,8 %d drop", version))
+	}
 	conf := filepath.Join(l.Dir, r.NS+".conf")
 	text := fmt.Sprintf("ext_ifname=wan\nlistening_ip=lan\nenable_upnp=%s\nenable_natpmp=%s\nsecure_mode=yes\n"+
-		"uuid=73a9cb68-a00b-4d4f-8412-75989f%06d\nupnp_table_name=upnp\nupnp_nat_table_name=upnp\nallow 1024-65535 0.0.0.0/0 1024-65535\n", yes(protocol == "upnp"), yes(protocol == "natpmp"), l.id%1000000)
+		"uuid=73a9cb68-a00b-4d4f-8412-75989f%06d\nupnp_table_name=upnp\nupnp_nat_table_name=upnp\nallow 1024-65535 0.0.0.0/0 1024-65535\n", yes(protocol == "upnp"), yes(protocol != "upnp"), l.id%1000000)
 	if err := os.WriteFile(conf, []byte(text), 0o644); err != nil {
 		l.T.Fatal(err)
 	}

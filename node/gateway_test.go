@@ -1,64 +1,45 @@
 package node
 
 import (
-	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"sync"
 	"testing"
 	"time"
 
-	natpmp "github.com/jackpal/go-nat-pmp"
 	"github.com/libp2p/go-libp2p"
 	ma "github.com/multiformats/go-multiaddr"
 )
 
-// fakePMP is a gateway that opens the port above the one asked for, unless it is mute.
-type fakePMP struct {
+// fakeGate is a gateway that opens the port above the one asked for.
+type fakeGate struct {
 	mu    sync.Mutex
-	mute  bool
-	lives uint32
-	open  map[string]int // protocol to inner port
+	lives time.Duration
+	open  map[openedPort]bool
 }
 
-var errMute = errors.New("no answer")
-
-func (f *fakePMP) GetExternalAddress() (*natpmp.GetExternalAddressResult, error) {
+func (f *fakeGate) Open(port openedPort, life, _ time.Duration) (netip.AddrPort, time.Duration, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.mute {
-		return nil, errMute
+	f.open[port] = true
+	if life == 0 {
+		delete(f.open, port)
 	}
-	return &natpmp.GetExternalAddressResult{ExternalIPAddress: [4]byte{11, 0, 0, 7}}, nil
+	return netip.AddrPortFrom(netip.MustParseAddr("11.0.0.7"), port.number+1), f.lives, nil
 }
 
-func (f *fakePMP) AddPortMapping(protocol string, internal, external, seconds int) (*natpmp.AddPortMappingResult, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.mute {
-		return nil, errMute
-	}
-	f.open[protocol] = internal
-	if seconds == 0 {
-		delete(f.open, protocol)
-	}
-	return &natpmp.AddPortMappingResult{MappedExternalPort: uint16(external + 1), PortMappingLifetimeInSeconds: f.lives}, nil
-}
-
-func TestPortsAreKeptOpenByNATPMP(t *testing.T) {
+func TestPortsAreKeptOpen(t *testing.T) {
 	h, err := libp2p.New(libp2p.ListenAddrStrings("/ip4/0.0.0.0/tcp/0"), libp2p.DisableMetrics())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer h.Close() //nolint:errcheck // the test is over
-	gate := &fakePMP{lives: 600, open: map[string]int{}}
-	p, err := newPMP(h.Network(), gate, gate)
-	if err != nil {
-		t.Fatal(err)
-	}
+	gate := &fakeGate{lives: time.Hour, open: map[openedPort]bool{}}
+	p := newPortKeeper(h.Network(), gate)
 	addrs := h.Network().ListenAddresses()
-	at := addrs[slices.IndexFunc(addrs, func(a ma.Multiaddr) bool { _, _, ok := pmpPortOf(a); return ok })]
-	inner, _, _ := pmpPortOf(at)
+	at := addrs[slices.IndexFunc(addrs, func(a ma.Multiaddr) bool { _, _, ok := mappable(a); return ok })]
+	inner, _, _ := mappable(at)
 	want := mustAddr(t, fmt.Sprintf("/ip4/11.0.0.7/tcp/%d", inner.number+1))
 	for late := time.After(10 * time.Second); !want.Equal(orNone(p.GetMapping(at))); {
 		select {
@@ -73,18 +54,10 @@ func TestPortsAreKeptOpenByNATPMP(t *testing.T) {
 }
 
 func TestLeaseThatIsOverIsNoMapping(t *testing.T) {
-	gate := &fakePMP{lives: 0, open: map[string]int{}}
-	p := &pmp{router: gate, hurry: gate, stop: func() {}, open: map[openedPort]lease{}}
+	p := &portKeeper{gate: &fakeGate{open: map[openedPort]bool{}}, open: map[openedPort]lease{}}
 	p.ask(openedPort{"tcp", 7716})
 	if got := p.GetMapping(mustAddr(t, "/ip4/0.0.0.0/tcp/7716")); got != nil {
 		t.Errorf("mapped to %v after the lease", got)
-	}
-}
-
-func TestMuteGatewayIsNone(t *testing.T) {
-	gate := &fakePMP{mute: true}
-	if p, err := newPMP(nil, gate, gate); !errors.Is(err, errMute) {
-		t.Errorf("newPMP = %v, %v, want that nobody answers", p, err)
 	}
 }
 
@@ -99,7 +72,7 @@ func TestPortsThatAGatewayCanOpen(t *testing.T) {
 		"/ip4/192.168.1.2":                           "none",
 		"/ip4/192.168.1.2/udp/1/quic-v1/p2p-circuit": "udp /quic-v1/p2p-circuit",
 	} {
-		port, rest, ok := pmpPortOf(mustAddr(t, addr))
+		port, rest, ok := mappable(mustAddr(t, addr))
 		got := port.protocol
 		if len(rest) > 0 {
 			got += " " + rest.String()
