@@ -69,6 +69,7 @@ func TestAdmissionStopsWithoutLeftovers(t *testing.T) {
 }
 
 func TestRequestsAreBounded(t *testing.T) {
+	t.Parallel()
 	a := founder(t)
 	for i := range 70 {
 		key, _, err := crypto.GenerateEd25519Key(bytes.NewReader(bytes.Repeat([]byte{byte(i + 1)}, 64)))

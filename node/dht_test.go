@@ -135,6 +135,7 @@ func seeker(t *testing.T, h host.Host, entry peer.AddrInfo, secret [32]byte, mis
 // key, and answer all questions with lies, do not keep a node from finding it,
 // as long as the node that both entered the DHT by is honest.
 func TestFinder_DHTFullOfStrangers(t *testing.T) {
+	t.Parallel()
 	secret := [32]byte{1}
 	key, err := rendezvous(secret, time.Now())
 	if err != nil {

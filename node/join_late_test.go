@@ -12,6 +12,7 @@ import (
 // Whether a ticket has expired is for who admits to say: a joiner whose clock is ahead asks all the same. Where nobody can be asked it
 // ends as well, soon.
 func TestTicketExpiredByTheJoinersClock(t *testing.T) {
+	t.Parallel()
 	a := founded(t, "a", "home", nil)
 	ticket := a.ticket(node.InviteRequest{Expires: time.Second})
 	time.Sleep(1100 * time.Millisecond) // by the real clock

@@ -19,6 +19,7 @@ import (
 // A stranger on the LAN who says that the ticket is used does not end the join:
 // it goes on until somebody lets the node in.
 func TestRogueRefusalDoesNotEndAJoin(t *testing.T) {
+	t.Parallel()
 	a := founded(t, "a", "home", map[string]string{"f": "1"})
 	ticket := a.ticket(node.InviteRequest{})
 	a.stop()

@@ -176,6 +176,7 @@ func BenchmarkLogSince(b *testing.B) {
 // The log is told in the order of time and bit by bit, so that a long history
 // takes no memory; -n is the end of it.
 func TestTheLogIsToldInOrderBitByBit(t *testing.T) {
+	t.Parallel()
 	r, say := openTwoLogs(t)
 	var want []string
 	for i := range 2000 {

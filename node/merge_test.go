@@ -97,6 +97,7 @@ func (r *running) copies(name string) []string {
 }
 
 func TestTwoPoolsBecomeOne(t *testing.T) {
+	t.Parallel()
 	a := founded(t, "a", "home", map[string]string{"same": "equal", "differ": "of a", "only a": "a"})
 	c := founded(t, "c", "office", map[string]string{"same": "equal", "only c": "c", "d/e": "deep"})
 	b, d := joined(t, "b", a), joined(t, "d", c)
@@ -136,6 +137,7 @@ func TestTwoPoolsBecomeOne(t *testing.T) {
 // A member that was off comes later and follows by itself: what it edited
 // counts, what it had not heard of does not come back.
 func TestMemberFollowsLater(t *testing.T) {
+	t.Parallel()
 	a := founded(t, "a", "home", map[string]string{"x": "x"})
 	c := founded(t, "c", "office", map[string]string{"stale": "1", "deleted": "1", "edited": "1", "kept": "1"})
 	d := joined(t, "d", c)
@@ -169,6 +171,7 @@ func TestMemberFollowsLater(t *testing.T) {
 }
 
 func TestMergesRefusedAtOnce(t *testing.T) {
+	t.Parallel()
 	a, c := founded(t, "a", "home", nil), founded(t, "c", "office", nil)
 	w := joined(t, "w", c)
 	for name, try := range map[string]struct {
@@ -204,6 +207,7 @@ func expired(t *testing.T, r *running) string {
 // What comes of a merge does not depend on where a crash cuts it short: between
 // any two of its durable steps the next start goes on.
 func TestMergeGoesOnAfterACrash(t *testing.T) {
+	t.Parallel()
 	a := founded(t, "a", "home", map[string]string{"of a": "1"})
 	c := founded(t, "c", "office", map[string]string{"of c": "1"})
 	c.sync(c)
@@ -254,6 +258,7 @@ func oldPool(t *testing.T, r *running) string {
 
 // Two that want to merge into each other at once do not swap places.
 func TestMergedIntoEachOther(t *testing.T) {
+	t.Parallel()
 	a := founded(t, "a", "home", map[string]string{"of a": "1"})
 	c := founded(t, "c", "office", map[string]string{"of c": "1"})
 	ta, tc := a.ticket(node.InviteRequest{}), c.ticket(node.InviteRequest{})
@@ -281,6 +286,7 @@ func TestMergedIntoEachOther(t *testing.T) {
 
 // A reader of the old pool is no writer of the new one.
 func TestRolesAfterAMerge(t *testing.T) {
+	t.Parallel()
 	a, c := founded(t, "a", "home", nil), founded(t, "c", "office", nil)
 	w := joined(t, "w", c)
 	id, err := peer.Decode(w.home.ID().String())

@@ -22,6 +22,7 @@ const soon = 60 * time.Second
 var errSeen = errors.New("seen")
 
 func TestTwoNodesKeepAFolderEqual(t *testing.T) {
+	t.Parallel()
 	a, b := pair(t)
 	large := strings.Repeat("a large file is fetched in chunks ", 100_000)
 	a.put("plan.txt", "one")
@@ -47,6 +48,7 @@ func TestTwoNodesKeepAFolderEqual(t *testing.T) {
 // A scan that saw a file vanish, and whose finding is looked at only after the
 // deletion by a member was applied, saw that deletion.
 func TestADeletionThatWasAppliedIsNotPublishedAgain(t *testing.T) {
+	t.Parallel()
 	a, b := pair(t)
 	a.put("x", "content")
 	a.sync(a, b)
@@ -69,6 +71,7 @@ func TestADeletionThatWasAppliedIsNotPublishedAgain(t *testing.T) {
 }
 
 func TestANodeGoesOnWhereItStopped(t *testing.T) {
+	t.Parallel()
 	a, b := pair(t)
 	a.put("kept", "kept")
 	a.put("gone", "gone")
@@ -94,6 +97,7 @@ func TestANodeGoesOnWhereItStopped(t *testing.T) {
 // A script says up, and then wait: a node that has met nobody yet does not
 // know that it wants anything.
 func TestWaitLooksForMembersFirst(t *testing.T) {
+	t.Parallel()
 	a, b := pair(t)
 	b.stop()
 	a.until("a sees b go", func(s node.Status) bool { return !both(s) })
@@ -121,6 +125,7 @@ func TestWaitLooksForMembersFirst(t *testing.T) {
 // What an earlier run fetched of a large file counts: a bar that begins again
 // at nothing makes people think that it did.
 func TestProgressCountsWhatIsHereAlready(t *testing.T) {
+	t.Parallel()
 	a, b := pair(t)
 	if _, err := a.n.SetSetting(t.Context(), "bandwidth.up", []string{"8MB"}); err != nil {
 		t.Fatal(err)
@@ -151,6 +156,7 @@ func done(s node.Status) int64 {
 
 // Programs follow events instead of asking for the status again and again.
 func TestEventsTellOfStatesAndMembers(t *testing.T) {
+	t.Parallel()
 	a, b := pair(t)
 	a.put("f", "x")
 	a.sync(a, b)
@@ -188,6 +194,7 @@ func (r *running) hears(want ...string) {
 // A founder need not wait for a member that came and went at once: what it has
 // is the pool.
 func TestAFounderPublishesWithoutItsFirstMember(t *testing.T) {
+	t.Parallel()
 	a := newRunning(t, "a")
 	if _, err := a.home.Init(t.Context(), a.dir, "pool"); err != nil {
 		t.Fatal(err)
@@ -201,6 +208,7 @@ func TestAFounderPublishesWithoutItsFirstMember(t *testing.T) {
 }
 
 func TestANodeIsListedOnce(t *testing.T) {
+	t.Parallel()
 	a, b := pair(t)
 	for range 2 { // a second run has another port
 		b.stop()

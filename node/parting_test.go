@@ -30,6 +30,7 @@ func (r *running) forgotten() {
 // Who leaves while its node is off, or while nobody can hear it, is not a member
 // for ever: it is told as soon as there is somebody to tell.
 func TestLeavingIsToldLater(t *testing.T) {
+	t.Parallel()
 	for name, leave := range map[string]func(a, b *running) error{
 		"while the node is off": func(_, b *running) error {
 			b.stop()
@@ -60,6 +61,7 @@ func TestLeavingIsToldLater(t *testing.T) {
 
 // Who has left and told nobody may come back.
 func TestComingBackAfterLeavingUntold(t *testing.T) {
+	t.Parallel()
 	a, b := pair(t)
 	a.put("f", "x")
 	a.sync(a, b)

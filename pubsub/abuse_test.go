@@ -80,6 +80,7 @@ func TestGarbageOnStreams(t *testing.T) {
 }
 
 func TestStreamsOfOnePeerAreCounted(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	ns := w.nodes(2)
 	ns[1].stop()
@@ -105,6 +106,7 @@ func TestStreamsOfOnePeerAreCounted(t *testing.T) {
 }
 
 func TestFloodOfAMemberIsCutDown(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	ns := w.nodes(3)
 	n, good, evil := ns[0], ns[1], ns[2]

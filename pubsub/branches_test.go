@@ -142,6 +142,7 @@ func (s *openShelf) Append(_ context.Context, _ peer.ID, raws [][]byte) error {
 // TestForkedLogsMeet: whatever part of a forked log each of two members got, and whatever a removal took of it again, they come to the same
 // segments and to the same state.
 func TestForkedLogsMeet(t *testing.T) {
+	t.Parallel()
 	seeds := 20
 	if testing.Short() {
 		seeds = 4

@@ -230,6 +230,7 @@ func TestRepairErrors(t *testing.T) {
 // Two dialled each other at once, or one came from a new address: when one of their connections goes, GossipSub forgets what
 // came over the other.
 func TestAConnectionOfTwoGoes(t *testing.T) {
+	t.Parallel()
 	ns := newWorld(t).nodes(2)
 	a, b := ns[0], ns[1]
 	connectTwice(t, a, b)

@@ -177,6 +177,7 @@ func TestRemovalCutsAnExchange(t *testing.T) {
 }
 
 func TestPoolsAreApart(t *testing.T) {
+	t.Parallel()
 	w, v := newWorld(t), newWorld(t)
 	ns := w.nodes(2)
 	connect(ns[0], ns[1])

@@ -196,6 +196,7 @@ func (silent) Fatalf(string, ...any) {}
 // TestALostStateHeals (O-RS-2): of two nodes with the same heads one lost a path. Nobody but the reconciliation of states finds it, within
 // four round trips and 100 kB.
 func TestALostStateHeals(t *testing.T) {
+	t.Parallel()
 	n := 20_000
 	if testing.Short() {
 		n = 5_000

@@ -14,6 +14,7 @@ import (
 )
 
 func TestLiarIsBarredAndDoesNoHarm(t *testing.T) {
+	t.Parallel()
 	f := newFile(t, 4, 8<<20)
 	b, liar, honest := newNode(t, quick), newNode(t, quick), newNode(t, quick)
 	liar.shelf.add(f)
@@ -39,6 +40,7 @@ func TestLiarIsBarredAndDoesNoHarm(t *testing.T) {
 // A file that changes without its stat telling (a page written through a mapping) is sent as it lies when it was asked for
 // so. Whoever sent it is honest: it looks when it is asked again, says so, and everything else is had of it.
 func TestChangedUnderAnHonestPeerIsNoLie(t *testing.T) {
+	t.Parallel()
 	f := newFile(t, 15, 8<<20)
 	var blamed atomic.Int64
 	c := quick
@@ -69,6 +71,7 @@ func TestChangedUnderAnHonestPeerIsNoLie(t *testing.T) {
 
 // A liar costs no more than what was under way: it is asked to verify after its first wrong chunk, and barred after the next.
 func TestLiarInEveryFormIsBarred(t *testing.T) {
+	t.Parallel()
 	f := newFile(t, 16, 64<<20)
 	var blamed atomic.Int64
 	c := quick
@@ -89,6 +92,7 @@ func TestLiarInEveryFormIsBarred(t *testing.T) {
 }
 
 func TestWrongLengthIsALie(t *testing.T) {
+	t.Parallel()
 	b, a := newNode(t, quick), newNode(t, quick)
 	id := a.shelf.put(noise(5, 5000))
 	connect(t, b, a)

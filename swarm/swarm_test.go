@@ -80,6 +80,7 @@ func slowly(d time.Duration) func(context.Context, chunker.ID, []byte) ([]byte, 
 }
 
 func TestSourceKilledInTheMiddle(t *testing.T) {
+	t.Parallel()
 	f := newFile(t, 3, 32<<20)
 	b, a, c := newNode(t, quick), newNode(t, quick), newNode(t, quick)
 	var once sync.Once
@@ -112,6 +113,7 @@ func TestMissingIsAskedOfAnother(t *testing.T) {
 }
 
 func TestWhatNobodyHasIsIncomplete(t *testing.T) {
+	t.Parallel()
 	b, a, c := newNode(t, quick), newNode(t, quick), newNode(t, quick)
 	here := a.shelf.put([]byte("here"))
 	broken := a.shelf.put([]byte("broken"))
@@ -142,6 +144,7 @@ func TestWhatNobodyHasIsIncomplete(t *testing.T) {
 }
 
 func TestStalledPeerLosesItsRequests(t *testing.T) {
+	t.Parallel()
 	f := newFile(t, 6, 8<<20)
 	b, stuck, good := newNode(t, quick), newNode(t, quick), newNode(t, quick)
 	stuck.shelf.add(f)
@@ -155,6 +158,7 @@ func TestStalledPeerLosesItsRequests(t *testing.T) {
 }
 
 func TestLonelyStalledPeerIsGivenUp(t *testing.T) {
+	t.Parallel()
 	f := newFile(t, 6, 1<<20)
 	b, stuck := newNode(t, quick), newNode(t, quick)
 	stuck.shelf.add(f)
@@ -182,6 +186,7 @@ func TestPeerThatComesLateHelps(t *testing.T) {
 }
 
 func TestStrangerGetsNothing(t *testing.T) {
+	t.Parallel()
 	f := newFile(t, 8, 1<<20)
 	b, a := newNode(t, quick), newNode(t, quick)
 	a.shelf.add(f)
@@ -198,6 +203,7 @@ func TestStrangerGetsNothing(t *testing.T) {
 }
 
 func TestRemovalTakesEffectInTheMiddle(t *testing.T) {
+	t.Parallel()
 	f := newFile(t, 9, 8<<20)
 	b, a := newNode(t, quick), newNode(t, quick)
 	a.shelf.add(f)
@@ -216,6 +222,7 @@ func TestRemovalTakesEffectInTheMiddle(t *testing.T) {
 }
 
 func TestReceiversFeedEachOther(t *testing.T) {
+	t.Parallel()
 	const size = 48 << 20
 	f := newFile(t, 10, size)
 	seed := newNode(t, quick)
