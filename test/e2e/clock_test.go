@@ -14,6 +14,7 @@ import (
 // TestO_CK_1_ClockADayAhead: who has seen an edit comes after it, whatever the clocks say, also when the wrong clock jumps
 // back; and in a conflict a clock that is ahead gains the plain name and nothing more.
 func TestO_CK_1_ClockADayAhead(t *testing.T) {
+	t.Parallel()
 	l := lab.New(t, "a", "b")
 	a, b := l.Hosts[0], l.Hosts[1]
 	b.Program = l.Tagged("testclock")

@@ -37,6 +37,7 @@ func TestO_CV_1_BothCreate(t *testing.T) {
 }
 
 func TestO_CV_2_JoinWithTheSameFiles(t *testing.T) {
+	t.Parallel()
 	l := lab.New(t, "a", "b")
 	a, b := l.Hosts[0], l.Hosts[1]
 	for i := range 1000 {
@@ -54,6 +55,7 @@ func TestO_CV_2_JoinWithTheSameFiles(t *testing.T) {
 }
 
 func TestO_CV_3_Ring(t *testing.T) {
+	t.Parallel()
 	l := lab.New(t, "a", "b", "c", "d")
 	a, b, c, d := l.Hosts[0], l.Hosts[1], l.Hosts[2], l.Hosts[3]
 	l.Pool(a, b, c, d)
@@ -78,6 +80,7 @@ func TestO_CV_3_Ring(t *testing.T) {
 }
 
 func TestO_CV_4_JoinWhileWriting(t *testing.T) {
+	t.Parallel()
 	l := lab.New(t, "a", "b", "c")
 	a, b, c := l.Hosts[0], l.Hosts[1], l.Hosts[2]
 	l.Pool(a, b)

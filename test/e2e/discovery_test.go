@@ -75,6 +75,7 @@ func mdnsSent(l *lab.Lab, h *lab.Host) (packets int) {
 // With tickets that name no address, no --peer and no DHT, mDNS alone brings
 // nodes together.
 func TestMDNS_IsEnoughForFour(t *testing.T) {
+	t.Parallel()
 	l := lab.New(t, "a", "b", "c", "d")
 	a, b := l.Hosts[0], l.Hosts[1]
 	ticket := blindTicket(a, 3)
@@ -143,6 +144,7 @@ func otherPorts(l *lab.Lab) {
 // Members remember where the others were: without mDNS, DHT and --peer they
 // find each other when all of them have been off.
 func TestMembers_AreFoundWhereTheyWere(t *testing.T) {
+	t.Parallel()
 	l := lab.New(t, "a", "b", "c")
 	for _, h := range l.Hosts {
 		h.Args = []string{"--mdns", "off", "--dht", "off"}
@@ -163,6 +165,7 @@ func TestMembers_AreFoundWhereTheyWere(t *testing.T) {
 // A ticket is good while the one who made it sleeps, and although it names only
 // him: a keeper whom mDNS finds honours it, also one that has just moved.
 func TestMDNS_AKeeperThatMovedLetsOthersIn(t *testing.T) {
+	t.Parallel()
 	l := lab.New(t, "a", "b", "c")
 	a, b, c := l.Hosts[0], l.Hosts[1], l.Hosts[2]
 	a.Cli("init", a.Dir, "--name", "home")

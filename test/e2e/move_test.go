@@ -42,6 +42,7 @@ func TestMove_BothGetNewLeases(t *testing.T) {
 }
 
 func TestMove_FromTheOfficeToAnotherNetwork(t *testing.T) {
+	t.Parallel()
 	n := newInternet(t, lab.Cone)
 	n.founded()
 	n.join()

@@ -123,6 +123,7 @@ func TestO_TY_3_HardLinks(t *testing.T) {
 }
 
 func TestO_TY_4_Unreadable(t *testing.T) {
+	t.Parallel()
 	l := lab.New(t, "a", "b")
 	a, b := l.Hosts[0], l.Hosts[1]
 	for _, h := range l.Hosts {

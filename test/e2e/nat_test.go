@@ -133,6 +133,7 @@ func (n internet) direct(transport string) {
 }
 
 func TestNAT_GoesOnWithoutThePublicMember(t *testing.T) {
+	t.Parallel()
 	n := newInternet(t, lab.Cone)
 	n.founded()
 	n.join()
@@ -172,6 +173,7 @@ func TestNAT_SymmetricThroughTheMember(t *testing.T) {
 }
 
 func TestNAT_FoundByIDAloneInADHT(t *testing.T) {
+	t.Parallel()
 	n := newInternet(t, lab.Cone)
 	first := n.pub
 	first.Up("--relay", "on", "--dht", "private", "--mdns", "off")

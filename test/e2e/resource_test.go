@@ -60,6 +60,7 @@ func entriesRS2() int {
 // TestO_RS_2_DamagedState: a node whose state lost what stands at a path, with the same heads as everybody, finds that by
 // comparing states, in few steps, and nobody's file is touched for it.
 func TestO_RS_2_DamagedState(t *testing.T) {
+	t.Parallel()
 	l := lab.New(t, "a", "b")
 	a, b := l.Hosts[0], l.Hosts[1]
 	n := entriesRS2()

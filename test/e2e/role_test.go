@@ -86,6 +86,7 @@ func versions(h *lab.Host) string {
 }
 
 func TestO_SC_4_ReaderEdits(t *testing.T) {
+	t.Parallel()
 	l, a, r := invited(t, "reader")
 	a.Write("f", "1")
 	a.Write("g", "1")

@@ -14,6 +14,7 @@ import (
 // TestWaitIsTrue: when `wait` returns on one node, everything that was changed on any node before it was called is on
 // all disks. One call is enough, wherever the changes were made.
 func TestWaitIsTrue(t *testing.T) {
+	t.Parallel()
 	l := lab.New(t, "a", "b", "c")
 	hosts := l.Hosts
 	l.Pool(hosts...)
