@@ -36,11 +36,11 @@ func TestSim(t *testing.T) {
 		first = number(t, s)
 	}
 	for seed := first; seed < first+n; seed++ {
-		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) { play(t, seed) })
+		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) { t.Parallel(); play(t, seed) })
 	}
 	for _, seed := range met {
 		if seed < first || seed >= first+n {
-			t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) { play(t, seed) })
+			t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) { t.Parallel(); play(t, seed) })
 		}
 	}
 }
@@ -59,7 +59,7 @@ func TestSimPeople(t *testing.T) {
 		n = 1
 	}
 	for seed := first; seed < first+n; seed++ {
-		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) { playPeople(t, seed) })
+		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) { t.Parallel(); playPeople(t, seed) })
 	}
 	if first+n <= 17 && os.Getenv("MEERKAT_SIM_SEED") == "" {
 		t.Run("17", func(t *testing.T) { playPeople(t, 17) })
