@@ -111,6 +111,9 @@ func (m *monkey) heal() {
 // edit does one thing in h's folder. What is impossible there, like a file below a file, does not happen.
 func (m *monkey) edit(h *lab.Host) {
 	name, other := m.name(), m.name()
+	if throughLink(h, name) || throughLink(h, other) {
+		return
+	}
 	at := h.Path(name)
 	switch n := m.dice.IntN(20); {
 	case n < 9:
@@ -129,6 +132,13 @@ func (m *monkey) edit(h *lab.Host) {
 	default:
 		m.do(h, "touches "+name, os.Chtimes(at, time.Time{}, time.Unix(1e9+m.dice.Int64N(1e9), 0)))
 	}
+}
+
+// throughLink reports whether a link leads to what lies there, so that it goes by another path as well.
+func throughLink(h *lab.Host, name string) bool {
+	dir := filepath.Dir(h.Path(name))
+	real, err := filepath.EvalSymlinks(dir)
+	return err == nil && real != dir
 }
 
 func (m *monkey) do(h *lab.Host, what string, err error, paths ...string) {
