@@ -14,7 +14,7 @@ test:
 
 # the packages that start goroutines, under the race detector
 race:
-    GORACE=atexit_sleep_ms=10 go test -race ./chunker ./store ./folder ./pubsub ./swarm ./node ./control/... ./cmd/...
+    go test -race ./chunker ./store ./folder ./pubsub ./swarm ./node ./control/... ./cmd/...
 
 # form, vet and linters
 lint:

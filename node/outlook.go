@@ -219,11 +219,16 @@ func (o *outlook) Public() bool {
 // many ask, and each look asks the kernel.
 func (o *outlook) ownPublic() bool {
 	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.ownAt.IsZero() || time.Since(o.ownAt) >= networkPoll {
-		o.own, o.ownAt = hasPublicIPv4(), time.Now()
+	own, known := o.own, !o.ownAt.IsZero() && time.Since(o.ownAt) < networkPoll
+	o.mu.Unlock()
+	if known {
+		return own
 	}
-	return o.own
+	own = hasPublicIPv4()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.own, o.ownAt = own, time.Now()
+	return own
 }
 
 // Reachability is "public", "private" or "unknown".

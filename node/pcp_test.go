@@ -112,6 +112,13 @@ func TestNobodyListensForPCP(t *testing.T) {
 	}
 }
 
+// TestGatewayThatSpeaksNoNATPMP: one that does not answer, or refuses at once, is none.
+func TestGatewayThatSpeaksNoNATPMP(t *testing.T) {
+	if err := (pmpGate{net.IPv4(127, 0, 0, 1)}).Hello(100 * time.Millisecond); err == nil {
+		t.Error("Hello where nobody listens gives no error")
+	}
+}
+
 // TestPCPNonceOutlivesTheRun: a gateway refuses to change a mapping to who shows another nonce, as after a crash.
 func TestPCPNonceOutlivesTheRun(t *testing.T) {
 	key, _, err := crypto.GenerateEd25519Key(bytes.NewReader(make([]byte, 64)))

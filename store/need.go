@@ -120,7 +120,8 @@ func (p *Pool) Needs(after event.Path, max int) []Need {
 	}
 	seq := p.shown.Load().seq
 	if f := p.first.Load(); f != nil && f.seq == seq && (len(f.needs) < f.max || max <= f.max) {
-		return f.needs[:min(max, len(f.needs))]
+		n := min(max, len(f.needs))
+		return f.needs[:n:n]
 	}
 	needs, err := p.listNeeds("", max)
 	if err == nil {

@@ -34,9 +34,13 @@ func TestFake(t *testing.T) {
 
 var scriptCommands = map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "up": up, "down": down, "keep": keep, "rot": rotten, "now": now}
 
+// leaveSoon spares the commands of a script the second that each sleeps at its end under the race detector.
+func leaveSoon(env *testscript.Env) { env.Setenv("GORACE", "atexit_sleep_ms=10") }
+
 func serveCanned(env *testscript.Env) error {
 	home, asked := filepath.Join(env.WorkDir, "h"), filepath.Join(env.WorkDir, "asked")
 	env.Setenv("MEERKAT_HOME", home)
+	leaveSoon(env)
 	env.Setenv("ASKED", asked)
 	if err := errors.Join(os.Mkdir(home, 0o700), os.WriteFile(asked, nil, 0o600)); err != nil {
 		return err
@@ -96,6 +100,7 @@ func TestNode(t *testing.T) {
 		Dir: filepath.Join("testdata", "node"), Cmds: scriptCommands, RequireExplicitExec: true,
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("MEERKAT_HOME", filepath.Join(env.WorkDir, "h"))
+			leaveSoon(env)
 			env.Setenv("MEERKAT_NETWORK__MDNS", "off")
 			env.Setenv("MEERKAT_NETWORK__LISTEN", "/ip4/127.0.0.1/tcp/0")
 			env.Values[nodesKey{}] = map[string]*running{}

@@ -25,7 +25,7 @@ func TestMonkey(t *testing.T) {
 		}
 	}
 	l, a, b, c := three(t)
-	m := &monkey{l: l, hosts: []*lab.Host{a, b, c}, dice: rand.New(rand.NewPCG(seed, 0)), wrote: map[string]written{}}
+	m := &monkey{l: l, hosts: []*lab.Host{a, b, c}, dice: rand.New(rand.NewPCG(seed, 0)), wrote: map[string]touch{}}
 	for r := range rounds {
 		m.play()
 		m.heal()
@@ -41,14 +41,9 @@ type monkey struct {
 	hosts   []*lab.Host
 	dice    *rand.Rand
 	step    int
-	wrote   map[string]written // by content
+	wrote   map[string]touch // by content
 	touched []touch
 	trail   []string
-}
-
-type written struct {
-	path string
-	step int
 }
 
 type touch struct {
@@ -167,7 +162,7 @@ func (m *monkey) write(h *lab.Host, name string, inPlace bool) {
 	}
 	m.do(h, "writes "+name, err, name)
 	if err == nil {
-		m.wrote[text] = written{name, m.step}
+		m.wrote[text] = touch{name, m.step}
 	}
 }
 
@@ -198,7 +193,7 @@ func (m *monkey) judge(round int) {
 }
 
 // again reports whether anybody touched that path, or something above or below it, later.
-func (m *monkey) again(w written) bool {
+func (m *monkey) again(w touch) bool {
 	return slices.ContainsFunc(m.touched, func(x touch) bool {
 		return x.step > w.step && (x.path == w.path || strings.HasPrefix(x.path, w.path+"/") || strings.HasPrefix(w.path, x.path+"/"))
 	})

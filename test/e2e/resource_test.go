@@ -78,7 +78,7 @@ func TestO_RS_2_DamagedState(t *testing.T) {
 	b.OK(rot.State(b.Home, event.Path(lost)))
 	in0, out0 := b.Wire()
 	b.Up()
-	l.Until(40*time.Second+time.Duration(n)*time.Millisecond, "the states were reconciled", func() error {
+	l.Until(max(40*time.Second, time.Duration(n)*time.Millisecond), "the states were reconciled", func() error {
 		if s := sessions(l); len(s) == 0 {
 			return fmt.Errorf("no session with news in its log")
 		}
